@@ -1,0 +1,112 @@
+"""Device, precision and batch size: chosen once, and said aloud."""
+
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+
+from emoscan.errors import UsageError
+from emoscan.options import Precision
+
+T = TypeVar("T")
+
+DTYPES = {
+    Precision.FP32: torch.float32,
+    Precision.BF16: torch.bfloat16,
+    Precision.FP16: torch.float16,
+}
+
+# Frames in one batch are bounded by their pixels, so that large pictures cost no more memory.
+BATCH_PIXELS = {"cpu": 8_000_000, "mps": 32_000_000, "cuda": 64_000_000}
+MAX_BATCH_FRAMES = {"cpu": 8, "mps": 32, "cuda": 64}
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """Where and how the networks run; `note` says what `auto` chose and why, if it did."""
+
+    device: torch.device
+    precision: Precision
+    device_name: str
+    note: str | None = None
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The classifier's number format."""
+        return DTYPES[self.precision]
+
+    def batch_frames(self, width_px: int, height_px: int) -> int:
+        """How many frames of this size make one batch."""
+        kind = self.device.type
+        return max(1, min(MAX_BATCH_FRAMES[kind], BATCH_PIXELS[kind] // (width_px * height_px)))
+
+
+def choose_runtime(device: str = "auto", precision: Precision = Precision.AUTO) -> Runtime:
+    """Settle what `auto` leaves open. Raises UsageError for a device that is not there."""
+    chosen = _auto_device() if device == "auto" else _named_device(device)
+    if precision is Precision.AUTO:
+        precision = Precision.FP16 if chosen.type == "cuda" else Precision.FP32
+    if precision is Precision.FP16 and chosen.type == "cpu":
+        raise UsageError("--precision fp16 needs a GPU; a CPU takes fp32 or bf16.")
+    name = _device_name(chosen)
+    return Runtime(chosen, precision, name, _note(name) if device == "auto" else None)
+
+
+def _auto_device() -> torch.device:
+    if torch.cuda.is_available():
+        return torch.device("cuda", 0)
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def _named_device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = torch.device("meta")
+    if device.type not in MAX_BATCH_FRAMES:
+        raise UsageError(f"--device takes auto, cpu, cuda, cuda:N or mps, not “{name}”.")
+    if device.type == "cuda":
+        _require_cuda(device.index or 0)
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise UsageError("--device mps: torch sees no Apple GPU here; use --device auto or cpu.")
+    return device
+
+
+def _require_cuda(index: int) -> None:
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if count == 0:
+        raise UsageError("--device cuda: torch sees no CUDA GPU here; use --device auto or cpu.")
+    if index >= count:
+        raise UsageError(f"--device cuda:{index}: the last CUDA GPU here is cuda:{count - 1}.")
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    if device.type == "mps":
+        return "mps (Apple GPU)"
+    return f"cpu ({torch.get_num_threads()} threads, {platform.machine()})"
+
+
+def _note(name: str) -> str:
+    return (
+        f"No GPU found, so the CPU does the work: {name}."
+        if name.startswith("cpu")
+        else (f"Running on {name}.")
+    )
+
+
+def halving_on_out_of_memory(run: Callable[[int], T], size: int) -> T:
+    """`run(size)`, with half the size again and again while the device runs out of memory."""
+    while True:
+        try:
+            return run(size)
+        except torch.OutOfMemoryError:
+            if size == 1:
+                raise
+            torch.cuda.empty_cache()
+            size = (size + 1) // 2

@@ -1,0 +1,81 @@
+import pytest
+import torch
+
+from emoscan.errors import UsageError
+from emoscan.options import Precision
+from emoscan.runtime import choose_runtime, halving_on_out_of_memory
+
+
+def without_gpus(monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+
+
+def with_cuda(monkeypatch, count: int) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a GPU")
+
+
+def test_auto_falls_back_and_says_so(monkeypatch) -> None:
+    without_gpus(monkeypatch)
+    runtime = choose_runtime()
+    assert (runtime.device.type, runtime.precision) == ("cpu", Precision.FP32)
+    assert "No GPU found" in (runtime.note or "")
+
+
+def test_auto_takes_the_gpu(monkeypatch) -> None:
+    with_cuda(monkeypatch, 2)
+    runtime = choose_runtime()
+    assert (str(runtime.device), runtime.precision) == ("cuda:0", Precision.FP16)
+    assert runtime.dtype is torch.float16
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1", "mps"])
+def test_a_device_asked_for_is_never_replaced(monkeypatch, device: str) -> None:
+    without_gpus(monkeypatch)
+    with pytest.raises(UsageError, match=f"--device {device.split(':', maxsplit=1)[0]}"):
+        choose_runtime(device)
+
+
+def test_a_gpu_beyond_the_last_is_refused(monkeypatch) -> None:
+    with_cuda(monkeypatch, 2)
+    assert str(choose_runtime("cuda:1").device) == "cuda:1"
+    with pytest.raises(UsageError, match="the last CUDA GPU here is cuda:1"):
+        choose_runtime("cuda:2")
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:x", "", "meta", "cpu:x"])
+def test_unknown_devices_are_refused(device: str) -> None:
+    with pytest.raises(UsageError, match="--device takes"):
+        choose_runtime(device)
+
+
+def test_a_cpu_computes_no_fp16() -> None:
+    with pytest.raises(UsageError, match="fp16 needs a GPU"):
+        choose_runtime("cpu", Precision.FP16)
+
+
+def test_large_frames_make_small_batches() -> None:
+    runtime = choose_runtime("cpu")
+    sizes = [runtime.batch_frames(*size) for size in [(64, 48), (1280, 720), (3840, 2160)]]
+    assert sizes == [8, 8, 1]
+
+
+def test_memory_that_runs_out_halves_the_batch_until_one() -> None:
+    tried: list[int] = []
+
+    def run(size: int) -> int:
+        tried.append(size)
+        if size > 2:
+            raise torch.OutOfMemoryError
+        return size
+
+    assert halving_on_out_of_memory(run, 10) == 2
+    assert tried == [10, 5, 3, 2]
+
+    def never(size: int) -> int:
+        raise torch.OutOfMemoryError
+
+    with pytest.raises(torch.OutOfMemoryError):
+        halving_on_out_of_memory(never, 4)
