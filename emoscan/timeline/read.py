@@ -1,0 +1,152 @@
+"""A timeline's file, of any format, as a pandas DataFrame."""
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.json
+import pyarrow.parquet as pq
+
+from emoscan.errors import UsageError
+from emoscan.options import TableFormat
+from emoscan.timeline.schema import (
+    CSV_COLUMNS,
+    LANDMARK_COLUMNS,
+    METADATA_KEY,
+    POINTS,
+    SCHEMA,
+    SCHEMA_VERSION,
+    VOCABULARIES,
+    WORDS,
+    metadata_path,
+)
+from emoscan.timeline.writers import format_of
+
+_NULLABLE = {
+    pa.int16(): pd.Int16Dtype(),
+    pa.int32(): pd.Int32Dtype(),
+    pa.int64(): pd.Int64Dtype(),
+}
+
+_CSV_PARSING = pyarrow.csv.ParseOptions(newlines_in_values=True)
+_CSV_CONVERSION = pyarrow.csv.ConvertOptions(
+    column_types={field.name: field.type for field in SCHEMA if field.type != POINTS}
+    | dict.fromkeys(LANDMARK_COLUMNS, pa.float32()),
+    null_values=[""],
+    strings_can_be_null=True,
+)
+
+
+_JSON_PARSING = pyarrow.json.ParseOptions(
+    explicit_schema=pa.schema(
+        # Arrow reads no dictionaries from JSON.
+        [(field.name, pa.string() if field.type == WORDS else field.type) for field in SCHEMA]
+    )
+)
+
+
+def read_timeline(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read a `.parquet`, `.csv` or `.jsonl` timeline; the three give the same frame.
+
+    Integers are nullable (Int64, Int32, Int16); floats are float32, `time_s` float64, NaN where
+    the file has null; words are categories, in a fixed order where all are known; `landmarks`
+    are (10,) float32 arrays or None. How the file was made is in `.attrs`, empty for CSV and
+    JSON lines whose `.meta.json` is missing. Raises UsageError for what is no timeline.
+    """
+    path = Path(path)
+    read = _READERS[format_of(path, None)]
+    try:
+        table, metadata = read(path)
+        frame = _frame(table.select(SCHEMA.names).cast(SCHEMA))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except (pa.ArrowException, ValueError, TypeError, AttributeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"{path} is no timeline of emoscan's: {reason}") from error
+    frame.attrs.update(metadata)
+    return frame
+
+
+def _read_parquet(path: Path) -> tuple[pa.Table, dict[str, Any]]:
+    # Not pq.read_table: it adds a column for a folder called “name=value”.
+    with path.open("rb") as file, pq.ParquetFile(file) as parquet:
+        stored = parquet.metadata.metadata or {}
+        metadata = _checked(json.loads(stored.get(METADATA_KEY.encode(), b"{}")))
+        _check_columns(parquet.schema_arrow.names, SCHEMA.names)
+        return parquet.read(), metadata
+
+
+def _read_csv(path: Path) -> tuple[pa.Table, dict[str, Any]]:
+    metadata = _metadata_beside(path)
+    with path.open(encoding="utf-8", newline="") as file:
+        _check_columns(next(csv.reader(file), []), CSV_COLUMNS)
+    with path.open("rb") as file:
+        table = pyarrow.csv.read_csv(
+            file, parse_options=_CSV_PARSING, convert_options=_CSV_CONVERSION
+        )
+    points = [table[name].to_numpy() for name in LANDMARK_COLUMNS]
+    return table.append_column("landmarks", _points(np.stack(points, axis=1))), metadata
+
+
+def _read_jsonl(path: Path) -> tuple[pa.Table, dict[str, Any]]:
+    metadata = _metadata_beside(path)
+    if not path.stat().st_size:
+        return SCHEMA.empty_table(), metadata
+    with path.open(encoding="utf-8") as file:
+        _check_columns(json.loads(file.readline()).keys(), SCHEMA.names)
+    with path.open("rb") as file:
+        table = pyarrow.json.read_json(file, parse_options=_JSON_PARSING)
+    for index, field in enumerate(SCHEMA):
+        if field.type == WORDS:
+            table = table.set_column(index, field.name, table[field.name].dictionary_encode())
+    return table, metadata
+
+
+_READERS: dict[TableFormat, Callable[[Path], tuple[pa.Table, dict[str, Any]]]] = {
+    TableFormat.PARQUET: _read_parquet,
+    TableFormat.CSV: _read_csv,
+    TableFormat.JSONL: _read_jsonl,
+}
+
+
+def _points(rows: np.ndarray[Any, np.dtype[np.float32]]) -> pa.Array:
+    """(N, 10), NaN where absent, as the schema's lists, null where all ten are absent."""
+    absent = np.isnan(rows).all(axis=1)
+    offsets = np.concatenate([[0], np.cumsum(~absent) * rows.shape[1]]).astype(np.int32)
+    values = pa.array(rows[~absent].ravel(), from_pandas=True)
+    return pa.ListArray.from_arrays(offsets, values, type=POINTS, mask=pa.array(absent))
+
+
+def _metadata_beside(path: Path) -> dict[str, Any]:
+    beside = metadata_path(path)
+    return _checked(json.loads(beside.read_bytes())) if beside.exists() else {}
+
+
+def _checked(metadata: dict[str, Any]) -> dict[str, Any]:
+    version = metadata.get("schema_version", SCHEMA_VERSION)
+    if version != SCHEMA_VERSION:
+        raise ValueError(f"its schema is {version}, and this emoscan knows {SCHEMA_VERSION}.")
+    return metadata
+
+
+def _check_columns(found: Iterable[str], wanted: Iterable[str]) -> None:
+    missing = sorted(set(wanted) - set(found), key=list(wanted).index)
+    if missing:
+        raise ValueError(f"it lacks the column “{missing[0]}”.")
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    frame: pd.DataFrame = table.unify_dictionaries().to_pandas(types_mapper=_NULLABLE.get)
+    for name, words in VOCABULARIES.items():
+        unknown = set(frame[name].cat.categories) - set(words)
+        if unknown:
+            raise ValueError(f"its column “{name}” holds “{min(unknown)}”.")
+        frame[name] = frame[name].cat.set_categories(list(words))
+    return frame

@@ -1,0 +1,162 @@
+"""One row of the timeline, how rows come from a frame, and how they become Arrow."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import repeat, starmap
+from operator import attrgetter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from emoscan.emotions import Emotion
+from emoscan.timeline.schema import LANDMARK_COLUMNS, POINTS, SCHEMA, Origin, Status
+from emoscan.types import NO_TRACK, Emotions, Faces, Frame, Unreadable
+
+_CLASSES = tuple(Emotion)
+
+
+@dataclass(frozen=True, slots=True)
+class FaceRecord:
+    """One row: a face, a frame without a face, or a frame that could not be read.
+
+    The fields are the schema's columns, see `emoscan.timeline.schema.DESCRIPTIONS`. None is
+    null. `time_s` is in seconds; `x`, `y`, `width`, `height` and the ten `landmarks` are in
+    pixels of the upright frame; scores and probabilities lie between 0 and 1.
+    """
+
+    source: str
+    frame: int
+    time_s: float | None
+    status: Status
+    face: int | None = None
+    track: int | None = None
+    label: str | None = None
+    origin: Origin | None = None
+    x: float | None = None
+    y: float | None = None
+    width: float | None = None
+    height: float | None = None
+    score: float | None = None
+    landmarks: tuple[float, ...] | None = None
+    emotion: Emotion | None = None
+    confidence: float | None = None
+    angry: float | None = None
+    disgust: float | None = None
+    fear: float | None = None
+    happy: float | None = None
+    neutral: float | None = None
+    sad: float | None = None
+    surprise: float | None = None
+
+
+_values = attrgetter(*SCHEMA.names)
+
+
+def frame_records(frame: Frame, faces: Faces, emotions: Emotions) -> list[FaceRecord]:
+    """One row a face in the order of `faces`, or one row that says there is none.
+
+    `emotions` belong to `faces`, row by row; raises ValueError where their numbers differ.
+    """
+    if len(faces) != len(emotions):
+        raise ValueError(f"{len(faces)} faces cannot have {len(emotions)} rows of probabilities")
+    if not len(faces):
+        return [FaceRecord(frame.source, frame.index, frame.time_s, Status.NO_FACE)]
+    probabilities = emotions.probabilities
+    columns = zip(
+        repeat(frame.source),
+        repeat(frame.index),
+        repeat(frame.time_s),
+        repeat(Status.FACE),
+        range(len(faces)),
+        _tracks(frame, faces),
+        repeat(None),  # label
+        repeat(Origin.DETECTED),
+        *_positions_and_sizes(faces).T.tolist(),
+        faces.scores.tolist(),
+        map(tuple, faces.landmarks.reshape(len(faces), -1).tolist()),
+        [_CLASSES[likeliest] for likeliest in probabilities.argmax(axis=1).tolist()],
+        probabilities.max(axis=1).tolist(),
+        *probabilities.T.tolist(),
+    )
+    return list(starmap(FaceRecord, columns))
+
+
+def unreadable_record(place: Unreadable) -> FaceRecord:
+    """The row of a packet that gave no frame.
+
+    A photo or a whole video that cannot be read is `Unreadable(source, index=0, time_s=None)`.
+    """
+    return FaceRecord(place.source, place.index, place.time_s, Status.UNREADABLE)
+
+
+def record_batch(records: Sequence[FaceRecord]) -> pa.RecordBatch:
+    """The records, at least one, under the schema. Numbers that are not finite become null.
+
+    Raises TypeError where a value does not fit its column.
+    """
+    columns = zip(*map(_values, records), strict=True)
+    arrays = [_array(field, values) for field, values in zip(SCHEMA, columns, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+
+
+def _positions_and_sizes(faces: Faces) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """(N, 4) x, y, width, height."""
+    return np.hstack([faces.boxes[:, :2], faces.boxes[:, 2:] - faces.boxes[:, :2]])
+
+
+def _tracks(frame: Frame, faces: Faces) -> list[int | None]:
+    if frame.time_s is None:  # a photo
+        return [None] * len(faces)
+    return [None if track == NO_TRACK else track for track in faces.tracks.tolist()]
+
+
+def _array(field: pa.Field, values: tuple[Any, ...]) -> pa.Array:
+    try:
+        array = _typed(field.type, values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError, OverflowError) as error:
+        reason = str(error).splitlines()[0]
+        raise TypeError(f"Column {field.name} holds {field.type}, which fails: {reason}") from error
+    if array.null_count and not field.nullable:
+        raise TypeError(f"Column {field.name} must have a value in every row")
+    return array
+
+
+def _typed(kind: pa.DataType, values: tuple[Any, ...]) -> pa.Array:
+    if pa.types.is_dictionary(kind):
+        return _words(values)
+    if pa.types.is_integer(kind):
+        return _integers(kind, values)
+    array = pa.array(values, kind)
+    return _finite_points(array) if kind == POINTS else _finite(array)
+
+
+def _words(values: tuple[Any, ...]) -> pa.Array:
+    """Dictionary-encoded; bytes of a file name that are no UTF-8 are shown as escapes."""
+    try:
+        words = pa.array(values, pa.string())
+    except UnicodeEncodeError:
+        escaped = [word and word.encode("utf-8", "backslashreplace").decode() for word in values]
+        words = pa.array(escaped, pa.string())
+    return words.dictionary_encode()
+
+
+def _integers(kind: pa.DataType, values: tuple[Any, ...]) -> pa.Array:
+    # Asked for integers at once, Arrow would cut 1.5 down to 1 without a word.
+    array = pa.array(values)
+    if not (pa.types.is_integer(array.type) or pa.types.is_null(array.type)):
+        raise TypeError(f"got {array.type}")
+    return array.cast(kind)
+
+
+def _finite(array: pa.Array) -> pa.Array:
+    return pc.if_else(pc.is_finite(array), array, pa.scalar(None, array.type))
+
+
+def _finite_points(array: pa.Array) -> pa.Array:
+    lengths = pc.unique(pc.list_value_length(array).drop_null()).to_pylist()
+    if lengths not in ([], [len(LANDMARK_COLUMNS)]):
+        raise TypeError(f"got {lengths} numbers, not {len(LANDMARK_COLUMNS)}")
+    points = _finite(array.values)
+    return pa.ListArray.from_arrays(array.offsets, points, type=POINTS, mask=array.is_null())

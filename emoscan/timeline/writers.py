@@ -1,0 +1,286 @@
+"""Records to files: under another name until the table is whole, then renamed in one step."""
+
+import csv
+import errno
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import pyarrow as pa
+
+from emoscan.errors import OutputError, UsageError
+from emoscan.options import STANDARD_OUTPUT, TableFormat
+from emoscan.timeline.encoders import ENCODERS, count_rows
+from emoscan.timeline.interrupts import undisturbed
+from emoscan.timeline.records import FaceRecord, record_batch
+from emoscan.timeline.schema import SCHEMA_VERSION, metadata_path
+
+# Records wait as Python objects, at some 1.5 kB each, until there are enough for Arrow's cost
+# per batch not to matter.
+BATCH_ROWS = 2_000
+
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
+_SUFFIXES = ", ".join(f".{table_format}" for table_format in TableFormat)
+
+
+class TableWriter(Protocol):
+    """One table that is being written. It ends with `commit`, `keep_partial` or `discard`.
+
+    `write` and `commit` raise OutputError where the table cannot be written, and TypeError
+    for records that do not fit the schema; `discard` may follow any of them.
+    """
+
+    @property
+    def rows(self) -> int:
+        """Rows taken so far."""
+        ...
+
+    def write(self, records: Sequence[FaceRecord]) -> None:
+        """Take more rows."""
+
+    def commit(self, metadata: Mapping[str, Any]) -> None:
+        """Close the table, check it, and give it its name."""
+
+    def keep_partial(self, metadata: Mapping[str, Any]) -> Path | None:
+        """Close what there is as NAME.partial.SUFFIX and say where.
+
+        None where there is no row, and after `commit`.
+        """
+        ...
+
+    def discard(self) -> None:
+        """Remove what was written; after `commit` or `keep_partial` nothing happens."""
+
+
+def format_of(out: str | Path | None, explicit: TableFormat | None) -> TableFormat:
+    """The format that an output file's suffix or `--format` tells.
+
+    None (a name of our own choice) is Parquet, `-` is CSV. Raises UsageError where the suffix
+    tells nothing or something other than `--format`, and for Parquet to standard output.
+    """
+    if out is None:
+        return explicit or TableFormat.PARQUET
+    if str(out) == STANDARD_OUTPUT:
+        return _streamable(explicit or TableFormat.CSV)
+    told = _by_suffix(Path(out))
+    if told is None and explicit is None:
+        raise UsageError(f"“{out}” tells no format; end it with {_SUFFIXES}, or use --format.")
+    if told and explicit and told is not explicit:
+        raise UsageError(f"“{out}” is at odds with --format {explicit}; change one of them.")
+    return told or explicit or TableFormat.PARQUET
+
+
+def open_table(out: Path, table_format: TableFormat, *, overwrite: bool) -> TableWriter:
+    """Begin a table that will be called `out`, in a folder that is made where it is missing.
+
+    Raises OutputError where `out` exists and may not be replaced, or cannot be written.
+    """
+    return _FileTable(out, table_format, overwrite=overwrite)
+
+
+def open_stream(stream: BinaryIO, table_format: TableFormat) -> TableWriter:
+    """Begin a table on a stream such as `sys.stdout.buffer`; every `write` is flushed.
+
+    Metadata have no place there and are dropped. Raises UsageError for Parquet, OutputError
+    where the stream cannot be written, and lets BrokenPipeError through.
+    """
+    return _StreamTable(stream, _streamable(table_format))
+
+
+class _FileTable:
+    def __init__(self, out: Path, table_format: TableFormat, *, overwrite: bool) -> None:
+        self._out, self._format, self._overwrite = out, table_format, overwrite
+        self._writing = out.with_name(f".{out.name}.writing")
+        self._pending: list[FaceRecord] = []
+        self._rows = 0
+        with _in_words(out):
+            _refuse_existing(out, overwrite=overwrite)
+            out.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._writing.open("wb")
+            self._encoder = ENCODERS[table_format](self._file)
+
+    @property
+    def rows(self) -> int:
+        return self._rows
+
+    def write(self, records: Sequence[FaceRecord]) -> None:
+        self._pending += records
+        self._rows += len(records)
+        if len(self._pending) >= BATCH_ROWS:
+            with undisturbed(), _in_words(self._out):
+                self._encode_pending()
+
+    def commit(self, metadata: Mapping[str, Any]) -> None:
+        with undisturbed(), _in_words(self._out):
+            _refuse_existing(self._out, overwrite=self._overwrite)
+            if self._finish(metadata) != self._rows:
+                raise OutputError(f"{self._out} did not take all its rows; run the command again.")
+            self._publish(self._out, metadata, overwrite=self._overwrite)
+
+    def keep_partial(self, metadata: Mapping[str, Any]) -> Path | None:
+        if not self._rows or not self._writing.exists():  # nothing to keep, or committed
+            self.discard()
+            return None
+        partial = self._out.with_name(f"{self._out.stem}.partial{self._out.suffix}")
+        with undisturbed(), _in_words(partial):
+            self._finish(metadata)
+            self._publish(partial, metadata, overwrite=True)
+        return partial
+
+    def discard(self) -> None:
+        self._pending.clear()
+        if not self._file.closed:
+            self._encoder.abandon()
+            with suppress(OSError):
+                self._file.close()
+        with suppress(OSError):
+            self._writing.unlink(missing_ok=True)
+
+    def _encode_pending(self) -> None:
+        while self._pending:
+            batch = record_batch(self._pending[:BATCH_ROWS])
+            del self._pending[:BATCH_ROWS]
+            self._encoder.write(batch)
+
+    def _finish(self, metadata: Mapping[str, Any]) -> int:
+        """Close the file, and count the rows that are really in it."""
+        if not self._file.closed:
+            self._encode_pending()
+            self._encoder.finish(_as_json(metadata))
+            _sync(self._file)
+            self._file.close()
+        try:
+            return count_rows(self._writing, self._format)
+        except (pa.ArrowInvalid, csv.Error, ValueError) as error:
+            raise OutputError(f"{self._out} was not written whole: {error}.") from error
+
+    def _publish(self, final: Path, metadata: Mapping[str, Any], *, overwrite: bool) -> None:
+        if not self._encoder.holds_metadata:
+            _write_whole(metadata_path(final), _as_json(metadata))
+        if overwrite:
+            self._writing.replace(final)
+        else:
+            _move_without_replacing(self._writing, final)
+        _sync_folder(final.parent)
+
+
+class _StreamTable:
+    def __init__(self, stream: BinaryIO, table_format: TableFormat) -> None:
+        self._stream, self._rows = stream, 0
+        with _in_words("Standard output"):
+            self._encoder = ENCODERS[table_format](stream)
+            stream.flush()
+
+    @property
+    def rows(self) -> int:
+        return self._rows
+
+    def write(self, records: Sequence[FaceRecord]) -> None:
+        if not records:
+            return
+        with _in_words("Standard output"):
+            self._encoder.write(record_batch(records))
+            self._stream.flush()
+        self._rows += len(records)
+
+    def commit(self, metadata: Mapping[str, Any]) -> None:
+        with _in_words("Standard output"):
+            self._stream.flush()
+
+    def keep_partial(self, metadata: Mapping[str, Any]) -> Path | None:
+        return None
+
+    def discard(self) -> None:
+        """What was streamed cannot be taken back."""
+
+
+def _by_suffix(out: Path) -> TableFormat | None:
+    suffix = out.suffix.lower().removeprefix(".")
+    return TableFormat(suffix) if suffix in set(TableFormat) else None
+
+
+def _streamable(table_format: TableFormat) -> TableFormat:
+    if table_format is TableFormat.PARQUET:
+        raise UsageError("Parquet cannot be streamed; use --format csv or jsonl, or a file's name.")
+    return table_format
+
+
+@contextmanager
+def _in_words(path: Path | str) -> Iterator[None]:
+    """What the operating system refuses becomes an OutputError."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if error.errno in _DISK_FULL:
+            raise OutputError(
+                f"{path} could not be written because the disk is full; "
+                "free some space, or choose another place with --out."
+            ) from error
+        reason = (error.strerror or str(error)).lower()
+        raise OutputError(
+            f"{path} cannot be written ({reason}); choose another place with --out."
+        ) from error
+
+
+def _refuse_existing(out: Path, *, overwrite: bool) -> None:
+    if out.is_dir():
+        raise OutputError(f"{out} is a folder; name a file with --out.")
+    if out.exists() and not out.is_file():
+        raise OutputError(f"{out} is no ordinary file; name another with --out.")
+    if out.exists() and not overwrite:
+        raise _exists_already(out)
+
+
+def _exists_already(out: Path) -> OutputError:
+    return OutputError(f"{out} exists already; use --overwrite to replace it.")
+
+
+def _move_without_replacing(writing: Path, final: Path) -> None:
+    try:
+        os.link(writing, final)  # unlike a rename, it fails where the name is taken
+    except FileExistsError as error:
+        raise _exists_already(final) from error
+    except OSError:  # a file system without links
+        _refuse_existing(final, overwrite=False)
+        writing.replace(final)
+    else:
+        writing.unlink()
+
+
+def _as_json(metadata: Mapping[str, Any]) -> bytes:
+    """UTF-8, with null for numbers that JSON does not have, and with the schema's version."""
+    whole = {"schema_version": SCHEMA_VERSION, **metadata}
+    finite = json.loads(json.dumps(whole, default=str), parse_constant=lambda _: None)
+    # What is left of a file name that is no UTF-8 becomes \udcXX, which JSON reads.
+    return json.dumps(finite, ensure_ascii=False, indent=2).encode("utf-8", "backslashreplace")
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    writing = path.with_name(f".{path.name}.writing")
+    try:
+        with writing.open("wb") as file:
+            file.write(content)
+            _sync(file)
+        writing.replace(path)
+    finally:
+        writing.unlink(missing_ok=True)
+
+
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename last; Windows and some network folders do without."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
