@@ -1,0 +1,257 @@
+"""The cascade against the installed facenet-pytorch, and against itself."""
+
+import warnings
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from skimage.data import astronaut
+
+from emoscan.errors import MissingPartError
+from emoscan.faces import mtcnn, networks
+from emoscan.faces.candidates import not_inside_a_better
+from emoscan.faces.mtcnn import FaceDetector, Resampling
+from emoscan.faces.resample import Picture
+from emoscan.types import NO_TRACK, Faces
+
+MIN_FACE_PX = 40
+CPU = torch.device("cpu")
+Pixels = NDArray[np.uint8]
+
+
+@cache
+def detector(resampling: Resampling = Resampling.CHAINED) -> FaceDetector:
+    return FaceDetector(device=CPU, resampling=resampling)
+
+
+def detect(images: Sequence[Pixels], resampling: Resampling = Resampling.CHAINED) -> list[Faces]:
+    return detector(resampling).detect(images, min_faces_px=[MIN_FACE_PX] * len(images))
+
+
+@cache
+def stock() -> Any:
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    from facenet_pytorch import MTCNN
+
+    return MTCNN(keep_all=True, post_process=False, min_face_size=MIN_FACE_PX, device=CPU)
+
+
+def scene(
+    height: int, width: int, portraits: Sequence[tuple[int, int, int]], *, seed: int = 0
+) -> Pixels:
+    """The portrait pasted at (x, y, side), every other one mirrored, on soft noise."""
+    noise = np.random.default_rng(seed).integers(0, 255, (8, 8, 3), np.uint8)
+    picture = cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
+    for index, (x, y, side) in enumerate(portraits):
+        portrait = astronaut()[0:256, 96:352]
+        portrait = portrait[:, ::-1] if index % 2 else portrait
+        scaled = cv2.resize(portrait, (side, side), interpolation=cv2.INTER_AREA)
+        room = picture[max(y, 0) : y + side, max(x, 0) : x + side]
+        room[:] = scaled[max(-y, 0) :, max(-x, 0) :][: room.shape[0], : room.shape[1]]
+    return picture
+
+
+@cache
+def scenes() -> list[Pixels]:
+    random = np.random.default_rng(1)
+    pictures = [
+        scene(360, 640, [(40, 60, 220), (360, 90, 160)]),
+        scene(360, 640, [(500, 160, 120)], seed=2),
+        scene(360, 640, [], seed=3),
+        scene(481, 333, [(10, 10, 150), (170, 20, 140), (20, 220, 110), (150, 200, 180)]),
+        scene(300, 700, [(-40, 20, 240), (520, 60, 240)], seed=4),
+        scene(400, 500, [(80, 20, 380)], seed=5),
+    ]
+    for seed in range(8):
+        grid = random.permutation(6)[: random.integers(1, 5)]
+        sides = random.integers(90, 200, len(grid))
+        places = [
+            (200 * int(cell % 3) + 3, 200 * int(cell // 3) + 5, int(side))
+            for cell, side in zip(grid, sides, strict=True)
+        ]
+        pictures.append(scene(420, 640, places, seed=10 + seed))
+    return pictures
+
+
+@cache
+def stock_faces() -> list[tuple[Any, Any, Any]]:
+    return [stock().detect(picture, landmarks=True) for picture in scenes()]
+
+
+def iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    first = np.maximum(a[:, None, :2], b[None, :, :2])
+    last = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    shared = (last - first).clip(min=0).prod(axis=2)
+    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (a, b)]
+    return shared / (areas[0][:, None] + areas[1][None, :] - shared)
+
+
+@pytest.mark.parametrize(
+    ("resampling", "least_iou"), [(Resampling.AREA, 0.9), (Resampling.CHAINED, 0.5)]
+)
+def test_finds_what_facenet_pytorch_finds(resampling: Resampling, least_iou: float) -> None:
+    found = total = extra = 0
+    for faces, (boxes, _, _) in zip(detect(scenes(), resampling), stock_faces(), strict=True):
+        wanted = np.zeros((0, 4), np.float32) if boxes is None else boxes.astype(np.float32)
+        pairs = iou(wanted, faces.boxes) >= least_iou
+        found, total = found + pairs.any(axis=1).sum(), total + len(wanted)
+        extra += (~pairs.any(axis=0)).sum()
+    assert total >= 25
+    assert found >= 0.99 * total
+    assert extra <= 0.01 * total
+
+
+def test_boxes_scores_and_landmarks_are_near_stock() -> None:
+    for faces, (boxes, scores, points) in zip(
+        detect(scenes(), Resampling.AREA), stock_faces(), strict=True
+    ):
+        if boxes is None:
+            assert len(faces) == 0
+            continue
+        assert np.allclose(faces.boxes, boxes.astype(np.float32), atol=0.05)
+        assert np.allclose(faces.scores, scores.astype(np.float32), atol=1e-3)
+        assert np.allclose(faces.landmarks, points.astype(np.float32), atol=0.05)
+
+
+def same(a: Faces, b: Faces) -> bool:
+    return len(a) == len(b) and all(
+        np.allclose(getattr(a, name), getattr(b, name), atol=1e-2)
+        for name in ("boxes", "scores", "landmarks")
+    )
+
+
+@pytest.mark.parametrize("resampling", Resampling)
+def test_batches_change_nothing(resampling: Resampling) -> None:
+    together = detect(scenes()[:5], resampling)
+    for picture, faces in zip(scenes()[:5], together, strict=True):
+        assert same(detect([picture], resampling)[0], faces)
+
+
+def test_small_budgets_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    together = detect(scenes()[:3])
+    small = mtcnn.Budget(frames_px=300_000, proposal_px=1, crops=20)
+    monkeypatch.setattr(mtcnn, "CPU_BUDGET", small)
+    found = FaceDetector(device=CPU).detect(scenes()[:3], min_faces_px=[MIN_FACE_PX] * 3)
+    assert all(same(a, b) for a, b in zip(found, together, strict=True))
+
+
+def test_halves_its_batch_when_memory_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, attempts = FaceDetector(device=CPU), list[int]()
+    whole = FaceDetector._detect_batch
+
+    def scarce(self: FaceDetector, pictures: Sequence[Picture], least: Sequence[float]) -> Any:
+        attempts.append(len(pictures))
+        if len(pictures) > 2:
+            raise torch.OutOfMemoryError("no memory")
+        return whole(self, pictures, least)
+
+    monkeypatch.setattr(FaceDetector, "_detect_batch", scarce)
+    pictures = [scenes()[0]] * 6
+    found = ours.detect(pictures, min_faces_px=[MIN_FACE_PX] * 6)
+    assert attempts == [6, 3, 1, 1, 1, 1, 1, 1]
+    expected = detect(scenes()[:1])[0]
+    assert len(found) == 6
+    assert all(same(faces, expected) for faces in found)
+
+
+def test_one_image_that_does_not_fit_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(*_: Any) -> Any:
+        raise torch.OutOfMemoryError("no memory")
+
+    monkeypatch.setattr(FaceDetector, "_detect_batch", none_left)
+    with pytest.raises(torch.OutOfMemoryError):
+        FaceDetector(device=CPU).detect(scenes()[:2], min_faces_px=[MIN_FACE_PX] * 2)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 500), (20, 20), (39, 200), (41, 41)])
+@pytest.mark.parametrize("resampling", Resampling)
+def test_tiny_images_have_no_face(size: tuple[int, int], resampling: Resampling) -> None:
+    assert len(detect([np.full((*size, 3), 90, np.uint8)], resampling)[0]) == 0
+
+
+def test_black_images_and_no_images() -> None:
+    assert detect([]) == []
+    black = np.zeros((200, 300, 3), np.uint8)
+    assert [len(faces) for faces in detect([black, scenes()[0], black])] == [0, 2, 0]
+
+
+def test_largest_first_and_at_most_max_faces() -> None:
+    picture = scenes()[3]
+    faces = detect([picture])[0]
+    areas = (faces.boxes[:, 2:] - faces.boxes[:, :2]).prod(axis=1)
+    assert len(faces) >= 3
+    assert (np.diff(areas) <= 0).all()
+    assert (faces.tracks == NO_TRACK).all()
+    two = FaceDetector(device=CPU, max_faces=2).detect([picture], min_faces_px=[MIN_FACE_PX])[0]
+    assert np.allclose(two.boxes, faces.boxes[:2], atol=1e-2)
+
+
+def test_threshold_is_that_of_the_last_network() -> None:
+    faces = detect([scenes()[3]])[0]
+    strict = FaceDetector(device=CPU, threshold=float(np.sort(faces.scores)[-2]) + 1e-6)
+    kept = strict.detect([scenes()[3]], min_faces_px=[MIN_FACE_PX])[0]
+    assert len(kept) < len(faces)
+    assert (kept.scores > faces.scores.min()).all()
+
+
+def test_each_image_has_its_own_least_face() -> None:
+    picture = scenes()[0]
+    found = detector().detect([picture, picture], min_faces_px=[MIN_FACE_PX, 200])
+    assert [len(faces) for faces in found] == [2, 0]
+
+
+def test_images_need_not_be_contiguous() -> None:
+    picture = scenes()[0]
+    mirrored = picture[:, ::-1]
+    assert not mirrored.flags.c_contiguous
+    assert same(detect([mirrored])[0], detect([mirrored.copy()])[0])
+
+
+def test_as_many_least_faces_as_images() -> None:
+    with pytest.raises(ValueError, match="2 images"):
+        detector().detect(scenes()[:2], min_faces_px=[40])
+
+
+def test_missing_weights_are_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(networks, "find_spec", lambda _: None)
+    with pytest.raises(MissingPartError, match="pip install facenet-pytorch"):
+        FaceDetector(device=CPU)
+    monkeypatch.setattr(networks, "_weights_folder", lambda: tmp_path)
+    with pytest.raises(MissingPartError, match=r"pnet\.pt"):
+        FaceDetector(device=CPU)
+
+
+@pytest.mark.parametrize("side", [24, 48])
+def test_crops_are_adaptive_averages(side: int) -> None:
+    picture = scenes()[5]
+    boxes = np.array([[0, 0, 9, 13], [5, 7, 53, 55], [100, 50, 411, 333], [499, 0, 500, 400]])
+    tensor = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
+    for crop, (x0, y0, x1, y1) in zip(Picture(picture).crops(boxes, side=side), boxes, strict=True):
+        wanted = torch.nn.functional.interpolate(
+            tensor[..., y0:y1, x0:x1], size=(side, side), mode="area"
+        )
+        assert np.allclose(crop, wanted[0].permute(1, 2, 0).numpy(), atol=1e-3)
+
+
+def test_sums_that_wrap_around_give_right_averages() -> None:
+    bright = Picture(np.full((3000, 3000, 3), 255, np.uint8))
+    corner = np.array([[2000, 2000, 3000, 3000]])
+    assert (bright.crops(corner, side=24) == 255).all()
+
+
+def test_suppression_is_the_greedy_one() -> None:
+    random = np.random.default_rng(0)
+    first = random.uniform(0, 60, (120, 2))
+    boxes = np.concatenate([first, first + random.uniform(10, 50, (120, 2))], axis=1)
+    boxes, scores = boxes.astype(np.float32), random.permutation(120).astype(np.float32)
+    from facenet_pytorch.models.utils.detect_face import nms_numpy
+
+    greedy = np.sort(nms_numpy(boxes, scores, 0.7, "Min"))
+    kept = np.flatnonzero(not_inside_a_better(boxes, scores, overlap=0.7))
+    assert kept.tolist() == greedy.tolist()
