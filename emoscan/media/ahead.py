@@ -1,0 +1,91 @@
+"""Work ahead of the consumer, in one thread and by a bounded number of items."""
+
+import threading
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+def read_ahead(items: Iterable[T], *, depth: int) -> Generator[T, None, None]:
+    """Yield `items`, which a thread of their own produces up to `depth` items ahead.
+
+    What fails in the thread is raised here after the items before it. When the consumer stops
+    early the thread stops after the item at work, closes `items` and is joined.
+    """
+    ahead = _Ahead(items, depth)
+    thread = threading.Thread(target=ahead.produce, name="emoscan-read-ahead")
+    thread.start()
+    try:
+        yield from ahead.consume()
+    finally:
+        ahead.stop()
+        thread.join()
+
+
+class _Ahead(Generic[T]):
+    """The buffer between the two threads; every field is guarded by `changed`."""
+
+    def __init__(self, items: Iterable[T], depth: int) -> None:
+        self.items = items
+        self.depth = depth
+        self.buffer: deque[T] = deque()
+        self.changed = threading.Condition()
+        self.stopped = False
+        self.finished = False
+        self.error: BaseException | None = None
+
+    def produce(self) -> None:
+        error: BaseException | None = None
+        try:
+            self._fill()
+        except BaseException as raised:  # handed to the consumer, whatever it is
+            error = raised
+        with self.changed:
+            self.error, self.finished = error, True
+            self.changed.notify_all()
+
+    def _fill(self) -> None:
+        iterator = iter(self.items)
+        try:
+            while self._has_room():
+                self._put(next(iterator))
+        except StopIteration:
+            pass
+        finally:
+            close = getattr(iterator, "close", None)
+            if close:
+                close()
+
+    def _has_room(self) -> bool:
+        with self.changed:
+            self.changed.wait_for(lambda: self.stopped or len(self.buffer) < self.depth)
+            return not self.stopped
+
+    def _put(self, item: T) -> None:
+        with self.changed:
+            self.buffer.append(item)
+            self.changed.notify_all()
+
+    def consume(self) -> Iterator[T]:
+        while self._has_item():
+            yield self._get()
+        if self.error:
+            raise self.error
+
+    def _has_item(self) -> bool:
+        with self.changed:
+            self.changed.wait_for(lambda: self.buffer or self.finished)
+            return bool(self.buffer)
+
+    def _get(self) -> T:
+        with self.changed:
+            self.changed.notify_all()
+            return self.buffer.popleft()
+
+    def stop(self) -> None:
+        with self.changed:
+            self.stopped = True
+            self.buffer.clear()
+            self.changed.notify_all()

@@ -1,0 +1,139 @@
+"""Paths that a user names to the media files behind them, in a stable order."""
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from emoscan.errors import NoMediaError
+
+
+class MediaKind(StrEnum):
+    """What a scan reads: each command reads one kind and passes over the other."""
+
+    VIDEO = "video"
+    PHOTO = "photo"
+
+    @property
+    def suffixes(self) -> frozenset[str]:
+        """The lower-case file suffixes of this kind."""
+        return _SUFFIXES[self]
+
+    @property
+    def other(self) -> "MediaKind":
+        """The kind that this one is not."""
+        return MediaKind.PHOTO if self is MediaKind.VIDEO else MediaKind.VIDEO
+
+    @property
+    def command(self) -> str:
+        """The command that reads this kind."""
+        return "emoscan video" if self is MediaKind.VIDEO else "emoscan folder"
+
+
+_VIDEO_SUFFIXES = (
+    ".3g2 .3gp .asf .avi .divx .dv .f4v .flv .h264 .hevc .ivf .m1v .m2t .m2ts .m2v .m4v .mjpeg "
+    ".mkv .mov .mp4 .mpeg .mpg .mts .mxf .nut .ogm .ogv .qt .ts .vob .webm .wmv .y4m"
+)
+_PHOTO_SUFFIXES = (
+    ".avif .bmp .gif .heic .heif .hif .jfif .jpe .jpeg .jpg .mpo .png .tif .tiff .webp"
+)
+_SUFFIXES = {
+    MediaKind.VIDEO: frozenset(_VIDEO_SUFFIXES.split()),
+    MediaKind.PHOTO: frozenset(_PHOTO_SUFFIXES.split()),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MediaFile:
+    """One file to read; `source` is its POSIX path relative to what the user named."""
+
+    path: Path
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the paths hold: `passed_over` files are of the other kind, `skipped` of no kind."""
+
+    files: tuple[MediaFile, ...]
+    passed_over: int
+    skipped: int
+
+
+def find_media(paths: Sequence[Path], kind: MediaKind, *, recursive: bool) -> Found:
+    """Look for files of one kind in files, folders and glob patterns.
+
+    Hidden files and folders inside a folder are left out, links to folders are followed once,
+    a file that is met twice is taken once. A file that is named itself is taken whatever its
+    suffix, unless that is one of the other kind. Raises NoMediaError where a path does not exist
+    or nothing is found.
+    """
+    taken: dict[str, MediaFile] = {}
+    passed_over = skipped = 0
+    for file, named in _candidates(paths, recursive=recursive):
+        suffix = file.path.suffix.lower()
+        if suffix in kind.other.suffixes:
+            passed_over += 1
+        elif named or suffix in kind.suffixes:
+            taken.setdefault(os.path.abspath(file.path), file)  # noqa: PTH100 - links stay links
+        else:
+            skipped += 1
+    found = Found(tuple(taken.values()), passed_over, skipped)
+    if not found.files:
+        raise NoMediaError(_nothing_found(found, kind))
+    return found
+
+
+def _candidates(paths: Sequence[Path], *, recursive: bool) -> Iterator[tuple[MediaFile, bool]]:
+    """Every file behind the paths, and whether the user named it itself."""
+    for path in _expanded(paths):
+        if path.is_dir():
+            for inner in _walk(path, recursive=recursive):
+                yield MediaFile(inner, inner.relative_to(path).as_posix()), False
+        elif path.is_file():
+            yield MediaFile(path, path.name), True
+        elif path.exists():
+            raise NoMediaError(f"{path} is neither a file nor a folder.")
+        else:
+            raise NoMediaError(f"{path} does not exist.")
+
+
+def _expanded(paths: Sequence[Path]) -> Iterator[Path]:
+    """The paths, with patterns replaced by what they match: not every shell does that."""
+    for path in paths:
+        if path.exists() or not glob.has_magic(str(path)):
+            yield path
+            continue
+        matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - takes any root
+        if not matches:
+            raise NoMediaError(f"Nothing matches {path}.")
+        yield from map(Path, matches)
+
+
+def _walk(folder: Path, *, recursive: bool) -> Iterator[Path]:
+    """The files of a folder in the order of their names, each folder visited once."""
+    visited: set[str] = set()
+    for name, folders, files in os.walk(folder, followlinks=True):
+        visited.add(os.path.realpath(name))
+        inner = sorted(f for f in folders if recursive and not f.startswith("."))
+        folders[:] = [f for f in inner if os.path.realpath(Path(name, f)) not in visited]
+        for file in sorted(files):
+            path = Path(name, file)
+            if not file.startswith(".") and path.is_file():
+                yield path
+
+
+def _nothing_found(found: Found, kind: MediaKind) -> str:
+    if found.passed_over:
+        count = counted(found.passed_over, kind.other.value)
+        return f"No {kind.value} was found, but {count}: use “{kind.other.command}” for those."
+    if found.skipped:
+        return f"No {kind.value} was found among {counted(found.skipped, 'file')}."
+    return f"No {kind.value} was found: there are no files."
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 photo`, `1,234 photos`."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")

@@ -1,0 +1,84 @@
+"""Photos to Frames, with Pillow."""
+
+import functools
+import warnings
+
+import numpy as np
+import pi_heif
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from emoscan.errors import MediaError
+from emoscan.media.find import MediaFile
+from emoscan.media.picture import OnDemand, Pixels
+from emoscan.types import Frame
+
+# Only formats of photos: others of Pillow's start programs (EPS) or fetch files.
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "DIB", "GIF", "AVIF", "HEIF")
+BEHIND_ALPHA = (128, 128, 128, 255)
+FULL_SCALES = (1, 2**8 - 1, 2**16 - 1, 2**32 - 1)
+
+
+def read_photo(file: MediaFile) -> Frame:
+    """One photo, upright, as frame 0 without a time. Raises MediaError."""
+    try:
+        pixels = _read(file)
+    except Image.DecompressionBombError as error:
+        raise MediaError(
+            f"{file.source} unpacks to more pixels than is safe: make it smaller."
+        ) from error
+    except UnidentifiedImageError as error:
+        raise MediaError(_unidentified(file)) from error
+    except Exception as error:  # broken files make decoders raise all sorts of errors
+        raise MediaError(f"{file.source} cannot be read: {_reason(error)}.") from error
+    height, width = pixels.shape[:2]
+    return Frame(file.source, 0, None, width, height, OnDemand(lambda: pixels))
+
+
+def _read(file: MediaFile) -> Pixels:
+    _register_heif()
+    with warnings.catch_warnings():
+        # Pillow warns from half the size on that it refuses.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        with Image.open(file.path, formats=FORMATS) as image:
+            image.load()
+            return _rgb(ImageOps.exif_transpose(image))
+
+
+@functools.cache
+def _register_heif() -> None:
+    pi_heif.register_heif_opener()
+
+
+def _rgb(image: Image.Image) -> Pixels:
+    """(H, W, 3) uint8 of an image in any mode."""
+    if image.mode.startswith(("I", "F")):
+        return np.repeat(_eight_bits(image)[:, :, None], 3, axis=2)
+    if image.has_transparency_data:
+        behind = Image.new("RGBA", image.size, BEHIND_ALPHA)
+        image = Image.alpha_composite(behind, image.convert("RGBA"))
+    return np.array(image.convert("RGB"))
+
+
+def _eight_bits(image: Image.Image) -> Pixels:
+    """(H, W) uint8 of a grayscale image with more bits, scaled: Pillow's convert clips."""
+    values: NDArray[np.float64] = np.nan_to_num(np.asarray(image, np.float64)).clip(0)
+    full_scale = float(2**16 - 1) if "16" in image.mode else _full_scale(float(values.max()))
+    return np.rint(values / full_scale * 255).astype(np.uint8)
+
+
+def _full_scale(peak: float) -> float:
+    """The value of white, which 32-bit modes do not tell: the least usual one above the peak."""
+    return next((float(scale) for scale in FULL_SCALES if peak <= scale), peak)
+
+
+def _unidentified(file: MediaFile) -> str:
+    if file.path.stat().st_size == 0:
+        return f"{file.source} is empty."
+    return f"{file.source} is not a photo in a format that can be read."
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return str(error).rstrip(".") or type(error).__name__

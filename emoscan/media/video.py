@@ -1,0 +1,391 @@
+"""Videos to Frames: one pass over the packets for the times, then decoding on demand."""
+
+import re
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from typing import Any, Literal, Self
+
+import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from emoscan.errors import MediaError
+from emoscan.media.colours import Converter, Upright
+from emoscan.media.container import (
+    DECODE_ERRORS,
+    VideoPacket,
+    decode,
+    is_shown,
+    open_container,
+    packets,
+    reason,
+    video_stream,
+)
+from emoscan.media.find import MediaFile
+from emoscan.media.order import by_output, in_order
+from emoscan.media.packets import PacketLog, PacketTimes, packet_times, rate_or_default
+from emoscan.media.picture import OnDemand
+from emoscan.options import ScanOptions
+from emoscan.types import Frame, Unreadable
+
+Threads = Literal["AUTO", "SLICE"]
+
+# Containers whose header declares a duration for each stream; in others FFmpeg estimates one.
+DECLARING = ("mov", "avi", "asf", "mxf")
+# How far before a key frame to seek: FFmpeg may overshoot it, as in transport streams.
+SEEK_BACK_S = (0, 2, 20)
+MICROSECOND = Fraction(1, 1_000_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoInfo:
+    """What is known of a video before its frames are looked at.
+
+    `width` and `height` in px are upright; `rotation_deg` is the counterclockwise turn that makes
+    them so. `duration_s` is what the file declares for the video stream, None if nothing.
+    `start_s` and `video_start_s` are the container's and the video stream's times as stored.
+    `packets` counts the frames that the file holds, readable or not.
+    """
+
+    codec: str
+    container: str
+    pixel_format: str
+    width: int
+    height: int
+    rotation_deg: int
+    frame_rate: float | None
+    duration_s: float | None
+    start_s: float
+    video_start_s: float
+    packets: int
+    times_synthesised: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every field as JSON can hold it."""
+        return asdict(self)
+
+
+def open_video(file: MediaFile) -> "Video":
+    """Read the times of all packets and the first frame. Raises MediaError."""
+    with open_container(file) as container:
+        stream = video_stream(container, file)
+        log, sample = _survey(container, stream)
+        if sample is None:
+            raise MediaError(f"{file.source} holds no frame that can be decoded.")
+        start_s = _start_s(container, stream, log)
+        times = _times(stream, log, start_s)
+        info = _info(container, stream, sample=sample, times=times, start_s=float(start_s))
+        converter = Converter(Upright.of(sample), file.source)
+    converter.rgb(sample)  # better to learn now of pixels that cannot be converted
+    return Video(file, info=info, times=times, converter=converter)
+
+
+class Video:
+    """One video file, a context manager; `open_video` makes it.
+
+    After an iteration `damage` tells in sentences what was wrong with the range that it covered:
+    () is a healthy file.
+    """
+
+    def __init__(
+        self, file: MediaFile, *, info: VideoInfo, times: PacketTimes, converter: Converter
+    ) -> None:
+        self.file = file
+        self.info = info
+        self.damage: tuple[str, ...] = ()
+        self._times = times
+        self._converter = converter
+        self._running: Generator[Frame | Unreadable] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the iteration at work, if there is one, and close its file."""
+        if self._running is not None:
+            self._running.close()
+            self._running = None
+
+    def expected_frames(self, options: ScanOptions) -> int:
+        """How many frames `frames(options)` gives, unreadable ones included."""
+        return len(self._times.sample(options))
+
+    def frames(self, options: ScanOptions) -> Iterator[Frame | Unreadable]:
+        """The frames that the options select, by index; Unreadable where a packet gave none."""
+        self.close()
+        self._running = self._selected(options)
+        return self._running
+
+    def _selected(self, options: ScanOptions) -> Generator[Frame | Unreadable]:
+        wanted = self._times.sample(options)
+        self.damage = ()
+        if not len(wanted):
+            self.damage = tuple(self._early_end(options))
+            return
+        losses = Losses(int(wanted[0]), int(wanted[-1]) + 1)
+        selected = np.isin(np.arange(losses.stop), wanted)
+        for index, frame in self._each(losses):
+            losses.count(index, frame)
+            if selected[index]:
+                yield self._made(index, frame)
+            del frame  # or its buffer would live on while the next one is decoded
+        self.damage = (*losses.sentences(self._times), *self._early_end(options))
+
+    def _made(self, index: int, frame: VideoFrame | None) -> Frame | Unreadable:
+        time_s = float(self._times.time_s[index])
+        if frame is None:
+            return Unreadable(self.file.source, index, time_s)
+        convert = self._converter
+        width, height = convert.upright.size(frame.width, frame.height)
+        picture = OnDemand(lambda: convert.rgb(frame))
+        return Frame(self.file.source, index, time_s, width, height, picture)
+
+    def _each(self, losses: "Losses") -> Iterator[tuple[int, VideoFrame | None]]:
+        """Every index of the range once, in order, with its frame or None."""
+        # Where an error meets PyAV as it flushes a decoder, it drops the frames that the
+        # decoder's threads still hold: what lacks at the end is tried again without them.
+        attempts: tuple[Threads, ...] = ("AUTO", "SLICE")
+        first = losses.first
+        for threads in attempts:
+            decoded = self._decoded(first, threads, losses)
+            for index, frame in in_order(decoded, first=first):
+                first = index + 1
+                yield index, frame
+                del frame
+                if first == losses.stop:
+                    decoded.close()
+                    return
+        for index in range(first, losses.stop):
+            yield index, None
+
+    def _decoded(
+        self, first: int, threads: Threads, losses: "Losses"
+    ) -> Generator[tuple[int, VideoFrame]]:
+        """Indices and frames as the decoder gives them, from `first` or some way before it."""
+        with self._opened_before(first) as container:
+            stream = video_stream(container, self.file)
+            stream.thread_type = threads
+            frames = _numbered_frames(container, stream, self._times, losses)
+            yield from by_output(frames) if self._times.ordered_by_decoder else frames
+
+    def _opened_before(self, index: int) -> InputContainer:
+        """The container at a key frame from which `index` can be decoded."""
+        container = open_container(self.file)
+        key = self._times.key_before(index) if self._times.unique else 0
+        if key and not _seek(container, video_stream(container, self.file), self._times, key=key):
+            container.close()
+            container = open_container(self.file)
+        return container
+
+    def _early_end(self, options: ScanOptions) -> Iterator[str]:
+        """What is to say if the frames end long before the end that the file declares."""
+        duration_s, end_s = self.info.duration_s, self._times.end_s
+        if duration_s is None:
+            return
+        declared_end_s = self.info.video_start_s - self.info.start_s + duration_s
+        to_the_end = options.end_s is None or options.end_s >= declared_end_s
+        if to_the_end and declared_end_s - end_s > max(1.0, duration_s / 100):
+            yield f"It ends at {end_s:.1f} s, though it declares {declared_end_s:.1f} s."
+
+
+class Losses:
+    """What goes wrong with the frames from `first` to before `stop`."""
+
+    def __init__(self, first: int, stop: int) -> None:
+        self.first = first
+        self.stop = stop
+        self.place = first
+        self.lost = 0
+        self.first_lost: int | None = None
+        self.corrupt = 0
+        self.error: str | None = None
+        self.untimed = 0
+
+    def at(self, index: int | None) -> None:
+        """Errors from now on belong to the packet of this index; None: to the last known."""
+        self.place = self.place if index is None else index
+
+    def failed(self, error: Exception) -> None:
+        """Demuxing or decoding raised; outside of the range that is no loss."""
+        if self.error is None and self.first <= self.place < self.stop:
+            self.error = reason(error)
+
+    def count(self, index: int, frame: VideoFrame | None) -> None:
+        """Take note of what became of an index."""
+        if frame is None:
+            self.lost += 1
+            self.first_lost = index if self.first_lost is None else self.first_lost
+        elif frame.is_corrupt:
+            self.corrupt += 1
+
+    def sentences(self, times: PacketTimes) -> Iterator[str]:
+        """What was wrong, in words."""
+        if self.lost and self.first_lost is not None:
+            first_s = times.time_s[self.first_lost]
+            why = f" ({self.error})" if self.error else ""
+            of_all = f"{self.lost:,} of {self.stop - self.first:,} frames"
+            yield f"{of_all} are unreadable, the first at {first_s:.3f} s{why}."
+        if self.corrupt:
+            yield f"{_frames(self.corrupt)} decoded with errors in the picture."
+        if self.untimed:
+            yield f"{_frames(self.untimed)} without a time left out."
+        if self.error and not self.lost:
+            yield f"Its data are damaged: {self.error}."
+
+
+def _frames(number: int) -> str:
+    return f"{number:,} frame was" if number == 1 else f"{number:,} frames were"
+
+
+def _survey(container: InputContainer, stream: VideoStream) -> tuple[PacketLog, VideoFrame | None]:
+    """Note every packet, and decode up to the first frame."""
+    log = PacketLog()
+    frames: list[VideoFrame] = []
+    for packet in packets(container, stream, _ignore):
+        if is_shown(packet):
+            log.add(
+                pts=packet.pts, dts=packet.dts, duration=packet.duration, key=packet.is_keyframe
+            )
+        frames = frames or decode(stream, packet, _ignore)
+    frames = frames or decode(stream, None, _ignore)
+    return log, frames[0] if frames and len(log.pts) else None
+
+
+def _ignore(error: Exception) -> None:
+    """Whoever iterates over the frames meets the same errors again."""
+
+
+def _times(stream: VideoStream, log: PacketLog, start_s: Fraction) -> PacketTimes:
+    return packet_times(
+        log,
+        time_base=stream.time_base or MICROSECOND,
+        start_s=start_s,
+        frame_s=1 / rate_or_default(stream.guessed_rate, stream.average_rate),
+    )
+
+
+def _start_s(container: InputContainer, stream: VideoStream, log: PacketLog) -> Fraction:
+    """The container's start, undone of its rounding to microseconds where a stream tells."""
+    if container.start_time is None:
+        return log.first_pts() * (stream.time_base or MICROSECOND)
+    start_s = container.start_time * MICROSECOND
+    of_streams = (
+        stream.start_time * stream.time_base
+        for stream in container.streams
+        if stream.start_time is not None and stream.time_base
+    )
+    return next((exact for exact in of_streams if abs(exact - start_s) < MICROSECOND), start_s)
+
+
+def _info(
+    container: InputContainer,
+    stream: VideoStream,
+    *,
+    sample: VideoFrame,
+    times: PacketTimes,
+    start_s: float,
+) -> VideoInfo:
+    width, height = Upright.of(sample).size(sample.width, sample.height)
+    video_start_s = float(times.time_s[0]) + start_s
+    return VideoInfo(
+        codec=stream.codec_context.codec.canonical_name,
+        container=container.format.name,
+        pixel_format=sample.format.name,
+        width=width,
+        height=height,
+        rotation_deg=sample.rotation % 360,
+        frame_rate=times.frame_rate(),
+        duration_s=_declared_duration_s(container, stream, video_start_s),
+        start_s=start_s,
+        video_start_s=video_start_s,
+        packets=len(times),
+        times_synthesised=times.synthesised,
+    )
+
+
+def _declared_duration_s(
+    container: InputContainer, stream: VideoStream, video_start_s: float
+) -> float | None:
+    """What the header says of the video stream; Matroska has a tag with the time of its end."""
+    names = container.format.name.split(",")
+    if "matroska" in names:
+        tag = re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+        if tag is None:
+            return None
+        hours, minutes, seconds = (float(part) for part in tag.groups())
+        return 3600 * hours + 60 * minutes + seconds - video_start_s
+    if stream.duration and stream.time_base and set(names) & set(DECLARING):
+        return float(stream.duration * stream.time_base)
+    return None
+
+
+def _numbered_frames(
+    container: InputContainer, stream: VideoStream, times: PacketTimes, losses: Losses
+) -> Iterator[tuple[int, VideoFrame]]:
+    """Decode from where the container stands; each frame with the index of its packet."""
+    index_of = _by_time(times) if times.unique else _by_place(times)
+    for packet in packets(container, stream, losses.failed):
+        index = index_of(packet)
+        losses.at(index)
+        if packet.is_corrupt:
+            losses.failed(ValueError("a packet is marked as damaged"))
+        # Decoders hand a packet's time on to its frame, through all reordering and threads.
+        packet.pts = index
+        yield from _with_index(decode(stream, packet, losses.failed), losses)
+    yield from _with_index(decode(stream, None, losses.failed), losses)
+
+
+def _with_index(frames: list[VideoFrame], losses: Losses) -> Iterator[tuple[int, VideoFrame]]:
+    frames.reverse()
+    while frames:
+        frame = frames.pop()
+        if frame.pts is None:
+            losses.untimed += 1
+            continue
+        yield frame.pts, frame
+
+
+def _by_time(times: PacketTimes) -> Callable[[VideoPacket], int | None]:
+    """The index of a packet by its stored time, wherever reading began."""
+    return lambda packet: times.rank_of(packet.pts) if is_shown(packet) else None
+
+
+def _by_place(times: PacketTimes) -> Callable[[VideoPacket], int | None]:
+    """The index of a packet by its place among the packets, where times do not tell them apart."""
+    ranks = iter(times.rank.tolist())
+
+    def index_of(packet: VideoPacket) -> int | None:
+        timed = packet.pts is not None or times.ordered_by_decoder
+        return next(ranks, None) if timed and is_shown(packet) else None
+
+    return index_of
+
+
+def _seek(container: InputContainer, stream: VideoStream, times: PacketTimes, *, key: int) -> bool:
+    """Go to the key frame of index `key` or an earlier one; False if the file does not allow it."""
+    ticks, time_base = int(times.ticks[key]), stream.time_base or MICROSECOND
+    for back_s in SEEK_BACK_S:
+        target = ticks - round(back_s / time_base)
+        try:
+            container.seek(target, stream=stream)
+            arrived = _next_key(container, stream, times)
+            if arrived is not None and arrived <= key:
+                container.seek(target, stream=stream)
+                return True
+        except DECODE_ERRORS:
+            return False
+    return False
+
+
+def _next_key(container: InputContainer, stream: VideoStream, times: PacketTimes) -> int | None:
+    """The index of the first key frame from where the container stands."""
+    index_of = _by_time(times)
+    keys = (
+        index_of(packet) for packet in packets(container, stream, _ignore) if packet.is_keyframe
+    )
+    return next((index for index in keys if index is not None), None)

@@ -1,0 +1,187 @@
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from emoscan.errors import MediaError
+from emoscan.media.find import MediaFile, MediaKind
+from emoscan.media.images import read_photo
+from tests.clips import write_heic
+
+RED, GREEN, BLUE, WHITE = (200, 30, 40), (30, 180, 60), (40, 60, 210), (250, 250, 250)
+MEDIA = Path(os.environ.get("EMOSCAN_MEDIA", Path(__file__).parents[2] / ".." / "shared" / "media"))
+
+
+def corners(width: int = 64, height: int = 32) -> Image.Image:
+    """Red and green above, blue and white below."""
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[: height // 2, : width // 2], pixels[: height // 2, width // 2 :] = RED, GREEN
+    pixels[height // 2 :, : width // 2], pixels[height // 2 :, width // 2 :] = BLUE, WHITE
+    return Image.fromarray(pixels)
+
+
+def read(path: Path):
+    return read_photo(MediaFile(path, path.name))
+
+
+def assert_corners(pixels, tolerance=12):
+    for (y, x), colour in zip(
+        ((4, 4), (4, -5), (-5, 4), (-5, -5)), (RED, GREEN, BLUE, WHITE), strict=True
+    ):
+        assert np.abs(pixels[y, x].astype(int) - colour).max() <= tolerance
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tiff", "bmp", "avif"])
+def test_formats(tmp_path, suffix):
+    path = tmp_path / f"größe.{suffix}"
+    corners().save(path)
+    frame = read(path)
+    assert (frame.source, frame.index, frame.time_s) == (path.name, 0, None)
+    assert (frame.width, frame.height) == (64, 32)
+    assert frame.rgb().shape == (32, 64, 3)
+    assert frame.rgb(0.5).shape == (16, 32, 3)
+    assert frame.gray().shape == (32, 64)
+    assert_corners(frame.rgb())
+
+
+def test_first_picture_of_a_gif(tmp_path):
+    path = tmp_path / "a.gif"
+    corners().save(path, save_all=True, append_images=[Image.new("RGB", (64, 32))])
+    assert_corners(read(path).rgb())
+
+
+def test_heic(tmp_path):
+    write_heic(tmp_path / "a.heic", np.asarray(corners(128, 64)))
+    frame = read(tmp_path / "a.heic")
+    assert (frame.width, frame.height) == (128, 64)
+    assert_corners(frame.rgb())
+    content = (tmp_path / "a.heic").read_bytes()
+    (tmp_path / "cut.heic").write_bytes(content[: len(content) - 100])
+    with pytest.raises(MediaError, match=r"cut\.heic cannot be read"):
+        read(tmp_path / "cut.heic")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation(tmp_path, orientation):
+    undo = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    stored = corners() if orientation == 1 else corners().transpose(undo[orientation])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored.save(tmp_path / "a.jpg", exif=exif, quality=95)
+    frame = read(tmp_path / "a.jpg")
+    assert (frame.width, frame.height) == (64, 32)
+    assert_corners(frame.rgb(), 20)
+
+
+def test_sixteen_bits_are_scaled(tmp_path):
+    ramp = np.linspace(0, 65535, 256).astype(np.uint16)[None].repeat(8, 0)
+    for name in ("a.png", "a.tiff"):
+        Image.fromarray(ramp).save(tmp_path / name)
+        gray = read(tmp_path / name).rgb()[0, :, 0]
+        assert np.abs(gray.astype(int) - np.arange(256)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("dtype", "white"), [(np.int32, 65535), (np.float32, 1), (np.float32, 255)]
+)
+def test_other_depths_are_scaled(tmp_path, dtype, white):
+    ramp = (np.linspace(0, 1, 256) * white).astype(dtype)[None].repeat(8, 0)
+    Image.fromarray(ramp).save(tmp_path / "a.tiff")
+    gray = read(tmp_path / "a.tiff").rgb()[0, :, 0]
+    assert np.abs(gray.astype(int) - np.arange(256)).max() <= 1
+
+
+def test_alpha_lies_on_gray(tmp_path):
+    image = corners().convert("RGBA")
+    image.putpixel((0, 0), (255, 0, 0, 0))
+    image.putpixel((1, 0), (255, 0, 0, 128))
+    image.save(tmp_path / "a.png")
+    pixels = read(tmp_path / "a.png").rgb()
+    assert pixels[0, 0].tolist() == [128, 128, 128]
+    assert np.abs(pixels[0, 1].astype(int) - (192, 64, 64)).max() <= 1
+    assert_corners(pixels)
+
+
+def test_palette_with_a_transparent_colour(tmp_path):
+    image = Image.new("P", (8, 8), 1)
+    image.putpalette([0, 0, 0, *RED])
+    image.putpixel((0, 0), 0)
+    image.save(tmp_path / "a.png", transparency=0)
+    pixels = read(tmp_path / "a.png").rgb()
+    assert pixels[0, 0].tolist() == [128, 128, 128]
+    assert pixels[5, 5].tolist() == list(RED)
+
+
+def test_cmyk_is_converted(tmp_path):
+    Image.new("CMYK", (16, 16), (0, 255, 255, 0)).save(tmp_path / "a.jpg", quality=95)
+    red = read(tmp_path / "a.jpg").rgb()[8, 8].astype(int)
+    assert np.abs(red - (255, 0, 0)).max() <= 12
+
+
+def test_gray_is_full_range_luma(tmp_path):
+    corners().save(tmp_path / "a.png")
+    gray = read(tmp_path / "a.png").gray()
+    assert gray[4, 4] == round(0.299 * 200 + 0.587 * 30 + 0.114 * 40)
+
+
+def test_truncated_is_refused(tmp_path):
+    Image.effect_noise((200, 200), 90).save(tmp_path / "a.jpg")
+    for name, suffix in (("jpg", "JPEG"), ("png", "PNG"), ("webp", "WEBP")):
+        content = io.BytesIO()
+        Image.effect_noise((200, 200), 90).convert("RGB").save(content, suffix)
+        path = tmp_path / f"cut.{name}"
+        path.write_bytes(content.getvalue()[:2000])
+        with pytest.raises(MediaError, match=rf"cut\.{name} cannot be read: .+\."):
+            read(path)
+
+
+def test_bomb_is_refused(tmp_path, monkeypatch):
+    corners().save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    with pytest.raises(MediaError, match="more pixels than is safe"):
+        read(tmp_path / "a.png")
+
+
+@pytest.mark.filterwarnings("error")
+def test_large_but_safe_is_read_without_a_word(tmp_path, monkeypatch):
+    corners().save(tmp_path / "a.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1100)
+    assert read(tmp_path / "a.png").width == 64
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty"),
+        (b"dear diary", "not a photo"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "not a photo"),
+    ],
+)
+def test_what_is_no_photo(tmp_path, content, words):
+    (tmp_path / "a.jpg").write_bytes(content)
+    with pytest.raises(MediaError, match=words):
+        read(tmp_path / "a.jpg")
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(MediaError, match="no such file"):
+        read(tmp_path / "a.jpg")
+
+
+@pytest.mark.skipif(not MEDIA.is_dir(), reason="the real media are not here")
+def test_real_photos():
+    photos = [path for path in sorted(MEDIA.iterdir()) if path.suffix in MediaKind.PHOTO.suffixes]
+    for path in photos:
+        frame = read(path)
+        assert frame.rgb().shape == (frame.height, frame.width, 3)
