@@ -1,0 +1,106 @@
+"""Weights and everything needed to use them, in one safetensors file. Never pickle."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+
+from emoscan.emotion.crop import CropSettings, Normalisation
+from emoscan.emotion.network import ARCHITECTURE
+from emoscan.emotions import EMOTIONS
+from emoscan.errors import MissingPartError
+
+HEADER_KEY = "emoscan"
+SHIPPED_WEIGHTS = "weights/emoscan-resnet18-1.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a weights file says of itself, all of it required.
+
+    `metrics` and `training_data` are free-form; `temperature` divides the logits before the
+    softmax; `labels` are in the order of the network's outputs.
+    """
+
+    model_id: str
+    architecture: str
+    labels: tuple[str, ...]
+    crop: CropSettings
+    normalisation: Normalisation
+    temperature: float
+    metrics: dict[str, Any]
+    training_data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedCheckpoint:
+    """A checkpoint, its tensors by name, and the SHA-256 of the file they came from."""
+
+    about: Checkpoint
+    state: dict[str, torch.Tensor]
+    sha256: str
+    path: Path
+
+
+def shipped_weights() -> Path:
+    """The weights inside this package."""
+    return Path(str(files("emoscan.emotion") / SHIPPED_WEIGHTS))
+
+
+def save_checkpoint(path: Path, state: Mapping[str, torch.Tensor], about: Checkpoint) -> None:
+    """Write weights and settings to one safetensors file."""
+    tensors = {name: tensor.contiguous() for name, tensor in state.items()}
+    safetensors.torch.save_file(tensors, path, {HEADER_KEY: json.dumps(asdict(about))})
+
+
+def load_checkpoint(path: Path) -> LoadedCheckpoint:
+    """Read a file that `save_checkpoint` wrote; MissingPartError where it is not one."""
+    try:
+        content = path.read_bytes()
+        with safetensors.safe_open(path, "pt") as opened:
+            header = (opened.metadata() or {}).get(HEADER_KEY)
+        state = safetensors.torch.load(content)
+    except OSError as error:
+        raise MissingPartError(f"The weights {path} cannot be read: {error.strerror}.") from error
+    except safetensors.SafetensorError as error:
+        raise MissingPartError(f"{path} is not a safetensors file: {error}.") from error
+    about = _parse_header(header, path)
+    return LoadedCheckpoint(about, state, hashlib.sha256(content).hexdigest(), path)
+
+
+def _parse_header(header: str | None, path: Path) -> Checkpoint:
+    if header is None:
+        raise MissingPartError(f"{path} carries no emoscan settings; use weights made by emoscan.")
+    try:
+        about = _from_dict(json.loads(header))
+    except (ValueError, KeyError, TypeError) as error:
+        raise MissingPartError(f"{path} has incomplete emoscan settings: {error}.") from error
+    if about.architecture != ARCHITECTURE or about.labels != EMOTIONS:
+        raise MissingPartError(
+            f"{path} holds a {about.architecture} for {', '.join(about.labels)}; "
+            f"this emoscan runs {ARCHITECTURE} for {', '.join(EMOTIONS)}."
+        )
+    return about
+
+
+def _from_dict(settings: dict[str, Any]) -> Checkpoint:
+    missing = [field.name for field in fields(Checkpoint) if field.name not in settings]
+    if missing:
+        raise ValueError(f"{', '.join(missing)} missing")
+    return Checkpoint(
+        model_id=str(settings["model_id"]),
+        architecture=str(settings["architecture"]),
+        labels=tuple(settings["labels"]),
+        crop=CropSettings(**settings["crop"]),
+        normalisation=Normalisation(**settings["normalisation"]),
+        temperature=float(settings["temperature"]),
+        metrics=dict(settings["metrics"]),
+        training_data=dict(settings["training_data"]),
+    )

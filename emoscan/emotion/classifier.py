@@ -1,0 +1,65 @@
+"""Gray frames and boxes in, probabilities of the seven classes out, in batches."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from emoscan.emotion.checkpoint import Checkpoint, load_checkpoint, shipped_weights
+from emoscan.emotion.crop import crop_faces, to_input
+from emoscan.emotion.network import create_network
+from emoscan.errors import MissingPartError
+from emoscan.runtime import Runtime, halving_on_out_of_memory
+from emoscan.types import Emotions, Faces, Frame
+
+BATCH_CROPS = 256
+
+
+class EmotionClassifier:
+    """A network with its checkpoint's crop, normalisation and temperature."""
+
+    def __init__(self, runtime: Runtime, weights: Path | None = None) -> None:
+        """Load `weights`, by default the shipped ones. Raises MissingPartError."""
+        loaded = load_checkpoint(weights or shipped_weights())
+        self.about: Checkpoint = loaded.about
+        self.sha256 = loaded.sha256
+        self._runtime = runtime
+        network = create_network()
+        try:
+            network.load_state_dict(loaded.state)
+        except RuntimeError as error:
+            raise MissingPartError(f"{loaded.path} does not fit its network: {error}") from error
+        self._network = network.eval().to(runtime.device, runtime.dtype)
+
+    def classify(self, frames: Sequence[Frame], faces: Sequence[Faces]) -> list[Emotions]:
+        """One Emotions a frame, for its faces in their order."""
+        crops = [
+            self._crop(frame, its_faces) for frame, its_faces in zip(frames, faces, strict=True)
+        ]
+        if not crops:
+            return []
+        probabilities = self.classify_crops(np.concatenate(crops)).probabilities
+        borders = np.cumsum([len(frame_crops) for frame_crops in crops])[:-1]
+        return [Emotions(part) for part in np.split(probabilities, borders)]
+
+    def _crop(self, frame: Frame, faces: Faces) -> NDArray[np.uint8]:
+        side = self.about.crop.side_px
+        if not len(faces):  # then nobody needs the frame in gray
+            return np.empty((0, side, side), np.uint8)
+        return crop_faces(frame.gray(), faces.boxes, self.about.crop)
+
+    def classify_crops(self, crops: NDArray[np.uint8]) -> Emotions:
+        """Emotions of (N, side, side) uint8 gray crops."""
+        batches = torch.from_numpy(crops)
+        parts = halving_on_out_of_memory(
+            lambda size: [self._probabilities(batch) for batch in batches.split(size)], BATCH_CROPS
+        )
+        return Emotions(torch.cat(parts).numpy())
+
+    @torch.inference_mode()
+    def _probabilities(self, crops: torch.Tensor) -> torch.Tensor:
+        levels = to_input(crops.to(self._runtime.device), self.about.normalisation)
+        logits = self._network(levels.to(self._runtime.dtype)).float()
+        return torch.softmax(logits / self.about.temperature, dim=1).cpu()

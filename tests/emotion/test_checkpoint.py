@@ -1,0 +1,91 @@
+import hashlib
+import json
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from emoscan.emotion.checkpoint import (
+    HEADER_KEY,
+    Checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+    shipped_weights,
+)
+from emoscan.emotion.crop import CropSettings, Normalisation
+from emoscan.emotion.network import ARCHITECTURE
+from emoscan.emotions import EMOTIONS
+from emoscan.errors import MissingPartError
+
+ABOUT = Checkpoint(
+    model_id="test",
+    architecture=ARCHITECTURE,
+    labels=EMOTIONS,
+    crop=CropSettings(),
+    normalisation=Normalisation(0.5, 0.25),
+    temperature=1.5,
+    metrics={"PrivateTest": {"accuracy": 0.5}},
+    training_data={"name": "none"},
+)
+STATE = {"weight": torch.arange(4.0)}
+
+
+def saved(folder: Path, **changes: object) -> Path:
+    """A checkpoint with some settings of its header changed; None removes one."""
+    path = folder / "weights.safetensors"
+    save_checkpoint(path, STATE, ABOUT)
+    header = json.loads(_header(path)) | changes
+    kept = {name: value for name, value in header.items() if value is not None}
+    save_file(load_file(path), path, {HEADER_KEY: json.dumps(kept)})
+    return path
+
+
+def _header(path: Path) -> str:
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as opened:
+        return opened.metadata()[HEADER_KEY]
+
+
+def test_a_checkpoint_comes_back_as_it_was_saved(tmp_path) -> None:
+    loaded = load_checkpoint(saved(tmp_path))
+    assert loaded.about == ABOUT
+    assert torch.equal(loaded.state["weight"], STATE["weight"])
+    assert loaded.sha256 == hashlib.sha256(loaded.path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [field.name for field in fields(Checkpoint)],
+)
+def test_a_file_that_lacks_a_setting_is_refused(tmp_path, setting: str) -> None:
+    with pytest.raises(MissingPartError, match=f"{setting} missing"):
+        load_checkpoint(saved(tmp_path, **{setting: None}))
+
+
+def test_other_labels_or_networks_are_refused(tmp_path) -> None:
+    with pytest.raises(MissingPartError, match="this emoscan runs"):
+        load_checkpoint(saved(tmp_path, labels=list(EMOTIONS[::-1])))
+    with pytest.raises(MissingPartError, match="vgg"):
+        load_checkpoint(saved(tmp_path, architecture="vgg"))
+
+
+def test_what_is_no_checkpoint_is_refused(tmp_path) -> None:
+    with pytest.raises(MissingPartError, match="cannot be read"):
+        load_checkpoint(tmp_path / "absent.safetensors")
+    (tmp_path / "text").write_text("no weights")
+    with pytest.raises(MissingPartError, match="not a safetensors file"):
+        load_checkpoint(tmp_path / "text")
+    save_file(STATE, tmp_path / "bare")
+    with pytest.raises(MissingPartError, match="no emoscan settings"):
+        load_checkpoint(tmp_path / "bare")
+
+
+def test_the_shipped_weights_say_what_they_are() -> None:
+    loaded = load_checkpoint(shipped_weights())
+    assert loaded.about.model_id == loaded.path.stem
+    assert loaded.about.training_data["selected_on"] == "PublicTest"
+    assert loaded.about.metrics["PrivateTest"]["accuracy"] >= 0.60
+    assert all(tensor.dtype != torch.float32 for tensor in loaded.state.values())
