@@ -55,6 +55,7 @@ class ScanReport:
     precision: str = ""
     outputs: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
+    dry_run: bool = False
     planned: tuple[PlannedFile, ...] = ()
 
     @property

@@ -1,0 +1,67 @@
+"""emoscan: tables of facial expressions from videos and photos.
+
+The names below are loaded on first use: importing emoscan alone loads no heavy library.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from emoscan.emotions import EMOTIONS, Emotion
+    from emoscan.errors import EmoscanError, ExitCode
+    from emoscan.media.find import MediaKind
+    from emoscan.options import MinFace, Precision, RunOptions, ScanOptions, TableFormat
+    from emoscan.outcome import ScanReport
+    from emoscan.pipeline import analyze_images, analyze_video, scan
+    from emoscan.timeline.read import read_timeline
+    from emoscan.timeline.records import FaceRecord
+
+_HOMES = {
+    "EMOTIONS": "emotions",
+    "Emotion": "emotions",
+    "EmoscanError": "errors",
+    "ExitCode": "errors",
+    "FaceRecord": "timeline.records",
+    "MediaKind": "media.find",
+    "MinFace": "options",
+    "Precision": "options",
+    "RunOptions": "options",
+    "ScanOptions": "options",
+    "ScanReport": "outcome",
+    "TableFormat": "options",
+    "analyze_images": "pipeline",
+    "analyze_video": "pipeline",
+    "read_timeline": "timeline.read",
+    "scan": "pipeline",
+}
+
+__all__ = [  # noqa: RUF022 - the order of the table above, checked by a test
+    "EMOTIONS",
+    "Emotion",
+    "EmoscanError",
+    "ExitCode",
+    "FaceRecord",
+    "MediaKind",
+    "MinFace",
+    "Precision",
+    "RunOptions",
+    "ScanOptions",
+    "ScanReport",
+    "TableFormat",
+    "analyze_images",
+    "analyze_video",
+    "read_timeline",
+    "scan",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'emoscan' has no attribute {name!r}")
+    value = getattr(import_module(f"emoscan.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

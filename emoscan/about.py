@@ -1,0 +1,46 @@
+"""What this installation is: versions, device and model, for `emoscan info`."""
+
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import av
+import torch
+
+from emoscan.emotion.checkpoint import load_checkpoint, shipped_weights
+from emoscan.runtime import choose_runtime
+
+
+def describe(weights: Path | None = None) -> dict[str, str]:
+    """Names and values, in the order to print them. Raises MissingPartError for bad weights."""
+    loaded = load_checkpoint(weights or shipped_weights())
+    runtime = choose_runtime()
+    return {
+        "emoscan": version("emoscan"),
+        "Python": platform.python_version(),
+        "torch": torch.__version__,
+        "PyAV": f"{av.__version__} with FFmpeg's {_ffmpeg()}",
+        "device": f"{runtime.device_name}, {runtime.precision.value}",
+        "model": loaded.about.model_id,
+        "SHA-256": loaded.sha256,
+        "trained on": _training(loaded.about.training_data),
+        "accuracy": _accuracy(loaded.about.metrics),
+    }
+
+
+def _ffmpeg() -> str:
+    libraries = {name: ".".join(map(str, v)) for name, v in av.library_versions.items()}
+    return f"libavcodec {libraries['libavcodec']}, libavformat {libraries['libavformat']}"
+
+
+def _training(data: dict[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in data.items())
+
+
+def _accuracy(metrics: dict[str, object]) -> str:
+    shares = {
+        name: figures["accuracy"]
+        for name, figures in metrics.items()
+        if isinstance(figures, dict) and "accuracy" in figures
+    }
+    return ", ".join(f"{share:.2%} on {name}" for name, share in shares.items()) or "not stated"

@@ -1,0 +1,271 @@
+"""Everything that emoscan prints: progress, sentences and the summary."""
+
+import json
+import shlex
+import sys
+import traceback
+from dataclasses import asdict, dataclass
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from emoscan.events import (
+    Crashed,
+    Event,
+    FileFinished,
+    FileStarted,
+    FramesDone,
+    Note,
+    ScanStarted,
+)
+from emoscan.options import option
+from emoscan.outcome import ProblemKind, ScanReport
+
+BAR_CELLS = 24
+LONGEST_NAME = 32
+MOST_PROBLEMS_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TerminalOptions:
+    """What the terminal shows; the rows stay the same."""
+
+    json: bool = option(
+        False, "Print the final report as one JSON object on stdout.", flags=("--json",)
+    )
+    quiet: bool = option(False, "Say nothing but errors.", flags=("--quiet", "-q"))
+    verbose: bool = option(False, "Show tracebacks and every problem.", flags=("--verbose", "-v"))
+    no_color: bool = option(False, "Print without colours.", flags=("--no-color",))
+
+
+def make_console(options: TerminalOptions) -> Console:
+    """The console for everything but data: stderr."""
+    return Console(stderr=True, no_color=options.no_color or None, highlight=False, soft_wrap=True)
+
+
+def print_error(console: Console, sentence: str) -> None:
+    """One error, one sentence."""
+    console.print(Text.assemble(("Error: ", "bold red"), sentence))
+
+
+class _Speed(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.1f} frames/s" if speed else "", style="cyan")
+
+
+class ProgressView:
+    """A listener: two bars on a terminal, elsewhere one plain line a file."""
+
+    def __init__(self, console: Console, options: TerminalOptions) -> None:
+        self._console = console
+        self._quiet = options.quiet
+        self._verbose = options.verbose
+        self._bars = _make_bars(console)
+        self._batch: TaskID | None = None
+        self._file: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        if self._shows_bars:
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._shows_bars:  # otherwise rich would print an empty line
+            self._bars.stop()
+
+    @property
+    def _shows_bars(self) -> bool:
+        return self._console.is_terminal and not self._quiet
+
+    def __call__(self, event: Event) -> None:
+        """Show one event."""
+        match event:
+            case Note(text):
+                self._say(Text(text, style="dim"))
+            case ScanStarted(files) if files > 1:
+                self._batch = self._bars.add_task("all files", total=files, faces="", unit="files")
+            case FileStarted(source, expected):
+                self._start_file(source, expected)
+            case FramesDone(frames, faces) if self._file is not None:
+                self._bars.update(self._file, completed=frames, faces=f"{faces:,} faces")
+            case FileFinished():
+                self._finish_file(event)
+            case Crashed(_, error) if self._verbose:
+                self._console.print(Text("".join(traceback.format_exception(error))))
+
+    def _start_file(self, source: str, expected: int | None) -> None:
+        name = source if len(source) <= LONGEST_NAME else f"…{source[1 - LONGEST_NAME :]}"
+        self._file = self._bars.add_task(name, total=expected, faces="0 faces")
+
+    def _finish_file(self, event: FileFinished) -> None:
+        if self._file is not None:
+            self._bars.remove_task(self._file)
+            self._file = None
+        if self._batch is not None:
+            self._bars.advance(self._batch)
+        if not self._shows_bars or event.problem:
+            self._say(_file_line(event))
+
+    def _say(self, text: Text) -> None:
+        if not self._quiet:
+            self._console.print(text)
+
+
+def _make_bars(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(BAR_CELLS),
+        MofNCompleteColumn(),
+        _Speed(),
+        TextColumn("{task.fields[faces]}", markup=False),
+        TimeRemainingColumn(compact=True),
+        console=console,
+        transient=True,
+    )
+
+
+def _file_line(event: FileFinished) -> Text:
+    done = f"{event.frames:,} frames, {event.faces:,} faces, {event.seconds:.1f} s"
+    where = f" → {event.output}" if event.output else ""
+    line = Text(f"{event.source}: {done}{where}") if event.frames else Text()
+    if event.problem:
+        line.append("  " if event.frames else "")
+        line.append(_named(event.source, event.problem), style="yellow")
+    return line
+
+
+def _named(source: str, reason: str) -> str:
+    """The sentence with the input's name in it."""
+    return reason if reason.startswith(source) else f"{source}: {reason}"
+
+
+def print_report(report: ScanReport, console: Console, options: TerminalOptions) -> None:
+    """The summary on stderr, or with --json the report on stdout."""
+    if options.json:
+        json.dump(_as_json(report), sys.stdout, ensure_ascii=False, indent=2)
+        sys.stdout.write("\n")
+    elif options.quiet:
+        _print_problems(report, console, most=None)
+    elif report.dry_run:
+        _print_plan(report, console)
+    else:
+        _print_summary(report, console, options)
+
+
+def _as_json(report: ScanReport) -> dict[str, object]:
+    return asdict(report) | {"exit_code": int(report.exit_code)}
+
+
+def _print_plan(report: ScanReport, console: Console) -> None:
+    for file in report.planned:
+        console.print(Text(f"{file.source}: {file.frames:,} frames → {file.output}"))
+    _print_problems(report, console, most=MOST_PROBLEMS_SHOWN)
+    console.print(Text("Nothing was done: this was a dry run.", style="dim"))
+
+
+def _print_summary(report: ScanReport, console: Console, options: TerminalOptions) -> None:
+    console.print()
+    console.print(_facts(report))
+    if report.faces:
+        console.print()
+        console.print(_emotions(report))
+    _print_problems(report, console, most=None if options.verbose else MOST_PROBLEMS_SHOWN)
+    if report.outputs:
+        console.print(Text.assemble("\nNext: ", (_next_command(report), "bold")))
+
+
+def _facts(report: ScanReport) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", justify="right", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in _fact_rows(report):
+        table.add_row(name, Text(value))
+    return table
+
+
+def _fact_rows(report: ScanReport) -> list[tuple[str, str]]:
+    share = f" ({report.frames_with_face / report.frames:.0%})" if report.frames else ""
+    rows = [
+        ("files", f"{report.inputs:,}"),
+        ("frames looked at", f"{report.frames:,}"),
+        ("with a face", f"{report.frames_with_face:,}{share}"),
+        ("unreadable", f"{report.unreadable:,}" if report.unreadable else ""),
+        ("faces", f"{report.faces:,}"),
+        ("tracks", f"{report.tracks:,}" if report.media_s else ""),
+        ("speed", _speed(report)),
+        ("device", f"{report.device}, {report.precision}"),
+        ("tables", _outputs(report)),
+    ]
+    return [(name, value) for name, value in rows if value]
+
+
+def _outputs(report: ScanReport) -> str:
+    if len(report.outputs) <= 2:
+        return ", ".join(report.outputs)
+    return f"{report.outputs[0]} and {len(report.outputs) - 1} more"
+
+
+def _speed(report: ScanReport) -> str:
+    if not report.seconds:
+        return ""
+    speed = f"{report.frames / report.seconds:.1f} frames/s"
+    return speed + (
+        f", {report.media_s / report.seconds:.2f} × real time" if report.media_s else ""
+    )
+
+
+def _emotions(report: ScanReport) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(justify="right")
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right")
+    for emotion, count in report.emotions.items():
+        share = count / report.faces
+        table.add_row(emotion, Text("█" * round(share * BAR_CELLS), style="cyan"), f"{share:.0%}")
+    return table
+
+
+def _print_problems(report: ScanReport, console: Console, *, most: int | None) -> None:
+    if not report.problems:
+        return
+    failed = sum(problem.kind is ProblemKind.FAILED for problem in report.problems)
+    damaged = len(report.problems) - failed
+    console.print(Text(f"\n{failed} failed, {damaged} damaged:", style="yellow"))
+    for problem in report.problems[:most]:
+        console.print(Text(f"  {_named(problem.source, problem.reason)}"))
+    hidden = len(report.problems) - (most or len(report.problems))
+    if hidden > 0:
+        console.print(f"  … and {hidden} more (--verbose shows all)")
+
+
+def _next_command(report: ScanReport) -> str:
+    table = f"emoscan.read_timeline({report.outputs[0]!r})"
+    code = f"import emoscan; print({table}.groupby('emotion', observed=True).size())"
+    is_plain = not set(code) & set('"$`\\!')
+    return f'python -c "{code}"' if is_plain else f"python -c {shlex.quote(code)}"
+
+
+def print_info(facts: dict[str, str]) -> None:
+    """`emoscan info`: data, so it goes to stdout."""
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        sys.stdout.write(f"{name:<{width}}  {value}\n")

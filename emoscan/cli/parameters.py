@@ -1,0 +1,59 @@
+"""Command line options made from the fields of option classes, so that each is declared once."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import Field, fields
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+Paths = Annotated[
+    list[Path],
+    typer.Argument(metavar="PATH...", help="Files, folders or patterns.", show_default=False),
+]
+
+
+def takes_options(*classes: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command `(paths, *instances)` one option for each field of the classes."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        def run(**values: Any) -> None:
+            paths = values.pop("paths")
+            command(paths, *(_build(kind, values) for kind in classes))
+
+        parameters = [_keyword("paths", Paths, inspect.Parameter.empty)]
+        for kind in classes:
+            hints = get_type_hints(kind)
+            parameters += [_parameter(field, hints[field.name], kind) for field in fields(kind)]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {item.name: item.annotation for item in parameters}
+        run.__name__, run.__doc__ = command.__name__, command.__doc__
+        return run
+
+    return decorate
+
+
+def _build(kind: type, values: dict[str, Any]) -> Any:
+    return kind(**{field.name: values[field.name] for field in fields(kind)})
+
+
+def _parameter(field: Field[Any], hint: Any, kind: type) -> inspect.Parameter:
+    about = field.metadata
+    parse, default = about["parse"], field.default
+    declared = typer.Option(
+        *(about["flags"] or (f"--{field.name.replace('_', '-')}",)),
+        help=about["help"],
+        metavar=about["metavar"],
+        parser=parse,
+        show_default=default is not None and not isinstance(default, bool),
+        rich_help_panel=kind.__name__.replace("Options", " options"),
+    )
+    # click parses the default as well, so it has to be what a user would type.
+    shown = str(default) if parse and default is not None else default
+    return _keyword(field.name, Annotated[hint, declared], shown)
+
+
+def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=default, annotation=annotation)

@@ -1,0 +1,235 @@
+"""The command line as a user meets it: streams, sentences and exit codes."""
+
+import csv
+import io
+import json
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+import emoscan
+from emoscan.cli.console import ProgressView
+from emoscan.events import FramesDone
+from emoscan.timeline.schema import CSV_COLUMNS
+from tests.cli.conftest import Result
+
+
+def sentence(result: Result) -> str:
+    """The one line of an error."""
+    assert result.err.count("\n") == 1, result.err
+    return result.err
+
+
+def test_a_video_becomes_a_table_and_a_summary(run, portrait_clip) -> None:
+    result = run("video", portrait_clip, "--out", "timeline.parquet", "--every", 5)
+    assert result.code == 0 and result.out == ""
+    assert len(emoscan.read_timeline("timeline.parquet")) >= 10
+    for fact in ("frames looked at  10", "faces", "tracks", "× real time", "device", "Next:"):
+        assert fact in result.err
+    assert "portrait.mp4: 10 frames" in result.err  # the plain line: this is no terminal
+
+
+def test_without_out_the_table_is_in_the_current_folder(run, portrait_clip) -> None:
+    assert run("video", portrait_clip, "--every", 25, "-q").code == 0
+    assert Path("portrait.emotions.parquet").exists()
+
+
+def test_quiet_says_nothing(run, portrait_clip) -> None:
+    result = run("video", portrait_clip, "--every", 25, "--quiet")
+    assert (result.code, result.out, result.err) == (0, "", "")
+
+
+def test_json_is_one_object_on_stdout(run, portrait_clip) -> None:
+    result = run("video", portrait_clip, "--every", 10, "--json")
+    report = json.loads(result.out)
+    assert (report["frames"], report["exit_code"], report["problems"]) == (5, 0, [])
+    assert "Next:" not in result.err
+
+
+@pytest.mark.parametrize("table_format", ["csv", "jsonl"])
+def test_rows_stream_to_stdout(run, portrait_clip, table_format: str) -> None:
+    result = run("video", portrait_clip, "--every", 10, "--out", "-", "--format", table_format)
+    assert result.code == 0 and list(Path().iterdir()) == []
+    if table_format == "csv":
+        header, *rows = csv.reader(io.StringIO(result.out))
+        assert tuple(header) == CSV_COLUMNS
+        frames = [int(row[1]) for row in rows]
+    else:
+        frames = [json.loads(line)["frame"] for line in result.out.splitlines()]
+    assert sorted(set(frames)) == [0, 10, 20, 30, 40]
+
+
+def test_two_videos_on_stdout_have_one_header(run, portrait_clip) -> None:
+    Path("v").mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        shutil.copy(portrait_clip, Path("v") / name)
+    result = run("video", "v", "--every", 25, "--out", "-")
+    rows = list(csv.DictReader(io.StringIO(result.out)))
+    assert {row["source"] for row in rows} == {"a.mp4", "b.mp4"}
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "words_said"),
+    [
+        (["--out", "-", "--json"], 2, "--json and --out -"),
+        (["--out", "-", "--format", "parquet"], 2, "cannot be streamed"),
+        (["--fps", "5", "--every", "2"], 2, "not both"),
+        (["--min-face", "x"], 2, "--min-face takes"),
+        (["--start", "1:2:3:4"], 2, "A time is seconds"),
+        (["--start", "2", "--end", "1"], 2, "must lie after"),
+        (["--threshold", "2"], 2, "--threshold"),
+        (["--device", "gpu"], 2, "--device takes"),
+        (["--device", "cuda:99"], 2, "--device cuda"),
+        (["--precision", "fp16", "--device", "cpu"], 2, "fp16 needs a GPU"),
+        (["--out", "t.xlsx"], 2, "tells no format"),
+        (["--weights", "absent.safetensors"], 6, "absent.safetensors cannot be read"),
+    ],
+)
+def test_what_does_not_fit_is_one_sentence(run, portrait_clip, words, code, words_said) -> None:
+    result = run("video", portrait_clip, *words)
+    assert result.code == code and result.out == ""
+    assert words_said in sentence(result)
+    assert result.err.startswith("Error: ") and list(Path().iterdir()) == []
+
+
+def test_unknown_options_are_usage_errors(run, portrait_clip) -> None:
+    result = run("video", portrait_clip, "--emotion")
+    assert result.code == 2 and "--emotion" in result.err
+    assert run("video").code == 2
+
+
+def test_an_existing_table_is_refused_without_overwrite(run, portrait_clip) -> None:
+    Path("t.csv").write_text("mine")
+    result = run("video", portrait_clip, "--out", "t.csv", "--every", 25)
+    assert result.code == 7 and "--overwrite" in sentence(result)
+    assert Path("t.csv").read_text() == "mine"
+    assert run("video", portrait_clip, "--out", "t.csv", "--every", 25, "--overwrite").code == 0
+    assert Path("t.csv").read_text() != "mine"
+
+
+def test_an_output_that_cannot_be_written(run, portrait_clip) -> None:
+    Path("file").touch()
+    result = run("video", portrait_clip, "--out", "file/t.csv", "--every", 25)
+    assert result.code == 7 and "cannot be written" in result.err
+
+
+def test_paths_without_media(run) -> None:
+    Path("folder").mkdir()
+    assert run("video", "folder").code == 3
+    assert run("video", "absent.mp4").code == 3
+    (Path("folder") / "notes.txt").touch()
+    assert run("folder", "folder").code == 3
+
+
+def test_each_command_names_the_other(run, portrait_clip) -> None:
+    Path("mixed").mkdir()
+    shutil.copy(portrait_clip, "mixed/a.mp4")
+    result = run("folder", "mixed")
+    assert result.code == 3 and "emoscan video" in sentence(result)
+    Image.fromarray(data.astronaut()).save("mixed/b.jpg")
+    result = run("folder", "mixed")
+    assert result.code == 0 and "1 video" in result.err and "emoscan video" in result.err
+    result = run("video", "mixed", "--every", 25)
+    assert result.code == 0 and "1 photo" in result.err and "emoscan folder" in result.err
+
+
+def test_a_folder_of_ten_photos_with_one_broken(run) -> None:
+    Path("photos").mkdir()
+    portrait = Image.fromarray(data.astronaut())
+    for number in range(10):
+        portrait.save(f"photos/{number}.jpg")
+    broken = Path("photos/4.jpg")
+    broken.write_bytes(broken.read_bytes()[:3000])
+    result = run("folder", "photos", "--out", "t.parquet")
+    table = emoscan.read_timeline("t.parquet")
+    assert result.code == 4 and "4.jpg" in result.err and "1 failed" in result.err
+    assert list(table["status"].value_counts()[["face", "unreadable"]]) == [9, 1]
+    assert table.loc[table["status"] == "unreadable", "source"].tolist() == ["4.jpg"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_keep_the_rows_so_far(run, portrait_clip, monkeypatch, number, code) -> None:
+    show = ProgressView.__call__
+
+    def show_and_signal(self, event) -> None:
+        show(self, event)
+        if isinstance(event, FramesDone):
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(ProgressView, "__call__", show_and_signal)
+    result = run("video", portrait_clip, "--out", "t.parquet")
+    assert result.code == code and "t.partial.parquet" in result.err
+    assert [path.name for path in Path().iterdir()] == ["t.partial.parquet"]
+    assert len(emoscan.read_timeline("t.partial.parquet")) == 8
+
+
+def test_a_reader_that_leaves_ends_the_job(portrait_clip) -> None:
+    import subprocess
+
+    command = [sys.executable, "-m", "emoscan", "video", str(portrait_clip), "--out", "-"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read().decode()
+    assert process.returncode == 7 and "Traceback" not in said and "closed it" in said
+
+
+def test_a_dry_run_says_what_would_be_done(run, portrait_clip) -> None:
+    result = run("video", portrait_clip, "--every", 10, "--dry-run")
+    assert result.code == 0 and list(Path().iterdir()) == []
+    assert "portrait.mp4" in result.err and "5 frames" in result.err
+
+
+def test_a_bug_is_a_sentence_and_its_exit_code(run, portrait_clip, monkeypatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr("emoscan.pipeline.scan", fail)
+    result = run("video", portrait_clip)
+    assert result.code == 1 and "A bug in emoscan: ZeroDivisionError" in sentence(result)
+    assert "Traceback" in run("video", portrait_clip, "--verbose").err
+
+
+def test_verbose_shows_the_traceback(run, portrait_clip) -> None:
+    result = run("video", portrait_clip, "--weights", "absent", "--verbose")
+    assert result.code == 6 and "Traceback" in result.err
+
+
+def test_info_tells_versions_and_the_model(run) -> None:
+    result = run("info")
+    assert result.code == 0
+    for name in ("emoscan", "torch", "PyAV", "libavcodec", "device", "SHA-256", "PrivateTest"):
+        assert name in result.out
+    assert run("info", "--weights", "absent").code == 6
+
+
+def test_version_and_help(run) -> None:
+    assert run("--version").out.startswith("emoscan ")
+    help_text = run("video", "--help").out
+    for option in ("--fps", "--min-face", "--device", "--overwrite", "--json", "--no-color"):
+        assert option in help_text
+
+
+def test_no_color(run, portrait_clip, monkeypatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    colourful = run("video", "absent.mp4").err
+    assert "\x1b[" in colourful and "31m" in colourful
+    assert "31m" not in run("video", "absent.mp4", "--no-color").err
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "31m" not in run("video", "absent.mp4").err
+
+
+def test_sixteen_bit_photos_and_names_in_any_script(run) -> None:
+    gray = (np.asarray(Image.fromarray(data.astronaut()).convert("L")).astype(np.uint16)) * 257
+    Image.fromarray(gray).save("лицо 顔.png")
+    assert run("folder", ".", "--out", "t.csv").code == 0
+    table = emoscan.read_timeline("t.csv")
+    assert list(table["source"]) == ["лицо 顔.png"] and table["status"].iloc[0] == "face"

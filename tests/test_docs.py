@@ -1,0 +1,102 @@
+"""README says what is true: its commands, columns, codes and examples."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import emoscan
+from emoscan.errors import ExitCode
+from emoscan.timeline.schema import DESCRIPTIONS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+def table_rows(text: str) -> list[list[str]]:
+    lines = re.findall(r"^\| (.*) \|$", text, re.MULTILINE)
+    return [[cell.strip() for cell in line.split(" | ")] for line in lines]
+
+
+def test_the_table_of_columns_is_the_schema() -> None:
+    rows = table_rows(README[README.index("## The table") : README.index("## Exit codes")])[2:]
+    assert {name.strip("`"): meaning for name, _, meaning in rows} == DESCRIPTIONS
+
+
+def test_the_exit_codes_are_the_programs() -> None:
+    rows = table_rows(README[README.index("## Exit codes") : README.index("## Accuracy")])[2:]
+    assert [int(code) for code, _ in rows] == [int(code) for code in ExitCode]
+
+
+def test_every_option_in_readme_exists() -> None:
+    help_text = "".join(
+        subprocess.run(
+            [sys.executable, "-m", "emoscan", command, "--help"],
+            capture_output=True, text=True, check=True, encoding="utf-8",
+        ).stdout
+        for command in ("video", "folder")
+    )  # fmt: skip
+    commands = [line for block in blocks("") for line in block.splitlines() if "emoscan " in line]
+    named = {word for line in commands for word in line.split() if word.startswith("--")}
+    assert len(named) >= 6
+    assert all(option in help_text for option in named)
+
+
+def test_every_command_in_readme_runs(portrait_clip, tmp_path) -> None:
+    """As a dry run, so that only what is written there is checked, not the networks again."""
+    for name in ("interview.mp4", "street.mp4", "day1/a.mp4", "day2/b.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(portrait_clip, tmp_path / name)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").touch()
+    lines = [line for block in blocks("") for line in block.splitlines()]
+    commands = [line for line in lines if re.match(r"emoscan (video|folder) ", line)]
+    assert len(commands) >= 6
+    for line in commands:
+        words = shlex.split(line.split("#")[0].split("|")[0])[1:]
+        done = subprocess.run(
+            [sys.executable, "-m", "emoscan", *words, "--dry-run"],
+            cwd=tmp_path, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, (line, done.stderr)
+
+
+def test_readmes_python_runs(portrait_clip, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(portrait_clip, "interview.mp4")
+    emoscan.scan("interview.mp4", "timeline.parquet", options=emoscan.ScanOptions(every=5))
+    examples = blocks("python")
+    assert len(examples) == 3
+    for example in examples:
+        exec(compile(example, "README.md", "exec"), {})
+    said = capsys.readouterr().out
+    assert "happy" in said and "emoscan-resnet18" in said
+    assert Path("sampled.csv").exists()
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_links_lead_somewhere(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
+    assert all((ROOT / link).exists() for link in links), links
+
+
+def test_the_example_draws_a_track(portrait_clip, tmp_path) -> None:
+    video = tmp_path / "interview.mp4"
+    shutil.copy(portrait_clip, video)
+    figure = tmp_path / "figure.png"
+    example = ROOT / "examples" / "first_timeline.py"
+    done = subprocess.run(
+        [sys.executable, str(example), str(video), str(figure)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert figure.read_bytes().startswith(b"\x89PNG") and "track" in done.stdout

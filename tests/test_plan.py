@@ -1,0 +1,80 @@
+from pathlib import Path
+
+import pytest
+
+from emoscan.errors import OutputError, UsageError
+from emoscan.media.find import MediaFile
+from emoscan.options import RunOptions, TableFormat
+from emoscan.plan import plan_table, plan_videos
+
+
+@pytest.fixture(autouse=True)
+def in_an_empty_folder(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def files(*sources: str) -> list[MediaFile]:
+    return [MediaFile(Path("videos") / source, source) for source in sources]
+
+
+def test_one_video_is_one_table() -> None:
+    named = Path("a/interview.mp4")
+    alone = [MediaFile(named, "interview.mp4")]
+    assert plan_videos([named], alone, RunOptions()).outputs == (
+        Path("interview.emotions.parquet"),
+    )
+    plan = plan_videos([named], alone, RunOptions(out="x/t.csv"))
+    assert (plan.outputs, plan.table_format) == ((Path("x/t.csv"),), TableFormat.CSV)
+
+
+def test_several_videos_are_a_folder_of_timelines() -> None:
+    plan = plan_videos([Path("videos")], files("a.mp4", "b/a.mkv"), RunOptions(out="out"))
+    assert plan.outputs == (
+        Path("out/timelines/a.mp4.parquet"),
+        Path("out/timelines/b/a.mkv.parquet"),
+    )
+
+
+def test_a_folder_with_one_video_is_a_folder_of_timelines() -> None:
+    plan = plan_videos([Path("videos")], files("a.mp4"), RunOptions(format=TableFormat.CSV))
+    assert plan.outputs == (Path("videos.emotions/timelines/a.mp4.csv"),)
+
+
+def test_stdout_takes_all() -> None:
+    plan = plan_videos([Path("videos")], files("a.mp4", "b.mp4"), RunOptions(out="-"))
+    assert plan.streams and plan.outputs == (None, None)
+    assert plan_table("photos", RunOptions(out="-", format=TableFormat.JSONL)).streams
+
+
+def test_two_videos_never_share_a_table() -> None:
+    named = [Path("one/a.mp4"), Path("two/a.mp4")]
+    clash = [MediaFile(path, path.name) for path in named]
+    with pytest.raises(UsageError, match="would share"):
+        plan_videos(named, clash, RunOptions(out="out"))
+
+
+def test_for_several_videos_out_is_no_file() -> None:
+    with pytest.raises(UsageError, match="is a folder, not a file"):
+        plan_videos([Path("videos")], files("a.mp4", "b.mp4"), RunOptions(out="t.parquet"))
+
+
+def test_for_one_table_out_is_no_folder(tmp_path) -> None:
+    with pytest.raises(UsageError, match="name a file such as"):
+        plan_table("photos", RunOptions(out=str(tmp_path)))
+
+
+def test_existing_tables_are_refused_before_the_start() -> None:
+    Path("t.parquet").touch()
+    with pytest.raises(OutputError, match="--overwrite"):
+        plan_table("photos", RunOptions(out="t.parquet"))
+    assert plan_table("photos", RunOptions(out="t.parquet", overwrite=True)).outputs
+    existing = Path("out/timelines/b.mp4.parquet")
+    existing.parent.mkdir(parents=True)
+    existing.touch()
+    with pytest.raises(OutputError, match=r"b\.mp4\.parquet exists already"):
+        plan_videos([Path("videos")], files("a.mp4", "b.mp4"), RunOptions(out="out"))
+
+
+def test_unknown_suffixes_are_refused() -> None:
+    with pytest.raises(UsageError, match="xlsx"):
+        plan_table("photos", RunOptions(out="t.xlsx"))
