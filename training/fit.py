@@ -19,13 +19,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from emoscan.emotion.checkpoint import Checkpoint, save_checkpoint
-from emoscan.emotion.crop import CropSettings, Normalisation
+from emoscan.emotion.crop import CropSettings, Normalisation, normalise, to_input
 from emoscan.emotion.network import ARCHITECTURE, create_network
 from emoscan.emotions import EMOTIONS
 from training.augment import augment
 from training.fer2013 import LabelledImages, load_split
 
 BATCH_SIZE = 128
+EVALUATION_BATCH = 512
 PEAK_LEARNING_RATE = 0.05
 WARM_UP_SHARE = 0.3
 MOMENTUM = 0.9
@@ -140,7 +141,7 @@ def _train_epoch(
     for chosen in order.split(BATCH_SIZE)[: len(train.labels) // BATCH_SIZE]:
         labels = torch.from_numpy(train.labels)[chosen]
         levels = torch.from_numpy(train.images)[chosen].unsqueeze(1).float() / 255
-        logits = network(_normalise(augment(levels), norm))
+        logits = network(normalise(augment(levels), norm))
         loss = functional.cross_entropy(logits, labels, label_smoothing=LABEL_SMOOTHING)
         optimizer.zero_grad()
         loss.backward()
@@ -152,15 +153,11 @@ def _train_epoch(
     return total_loss / seen, hits / seen
 
 
-def _normalise(levels: Tensor, norm: Normalisation) -> Tensor:
-    return (levels - norm.mean) / norm.std
-
-
 @torch.inference_mode()
 def _logits(network: nn.Module, data: LabelledImages, norm: Normalisation) -> Tensor:
     network.eval()
-    batches = torch.from_numpy(data.images).unsqueeze(1).split(512)
-    return torch.cat([network(_normalise(batch.float() / 255, norm)) for batch in batches])
+    batches = torch.from_numpy(data.images).split(EVALUATION_BATCH)
+    return torch.cat([network(to_input(batch, norm)) for batch in batches])
 
 
 def _accuracy(logits: Tensor, labels: np.ndarray[Any, np.dtype[np.int64]]) -> float:

@@ -1,6 +1,3 @@
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -13,8 +10,7 @@ from emoscan.runtime import choose_runtime
 from emoscan.types import Faces, Frame
 from tests.emotion.test_checkpoint import saved
 from tests.pictures import ArrayPicture
-
-FER2013 = Path(os.environ.get("EMOSCAN_FER2013", "../shared/fer2013"))
+from tests.real_data import FER2013
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,4 @@
 import io
-import os
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +9,9 @@ from emoscan.errors import MediaError
 from emoscan.media.find import MediaFile, MediaKind
 from emoscan.media.images import read_photo
 from tests.clips import write_heic
+from tests.real_data import MEDIA
 
 RED, GREEN, BLUE, WHITE = (200, 30, 40), (30, 180, 60), (40, 60, 210), (250, 250, 250)
-MEDIA = Path(os.environ.get("EMOSCAN_MEDIA", Path(__file__).parents[2] / ".." / "shared" / "media"))
 
 
 def corners(width: int = 64, height: int = 32) -> Image.Image:

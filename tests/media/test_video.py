@@ -1,5 +1,4 @@
 import gc
-import os
 import threading
 from fractions import Fraction
 from pathlib import Path
@@ -27,11 +26,11 @@ from tests.clips import (
     write_yuv,
     zeroed_copy,
 )
+from tests.real_data import MEDIA
 
 ALL = ScanOptions()
 UNEVEN_MS = [0, 40, 100, 110, 300, 900, 1000, 1033, 1500, 2100]
 OPEN_GOP = "open-gop=1:keyint=10:min-keyint=10:scenecut=0:bframes=2:b-adapt=0:log-level=none"
-MEDIA = Path(os.environ.get("EMOSCAN_MEDIA", Path(__file__).parents[2] / ".." / "shared" / "media"))
 
 
 def opened(path: Path) -> Video:
