@@ -12,16 +12,34 @@ def read_ahead(items: Iterable[T], *, depth: int) -> Generator[T, None, None]:
     """Yield `items`, which a thread of their own produces up to `depth` items ahead.
 
     What fails in the thread is raised here after the items before it. When the consumer stops
-    early the thread stops after the item at work, closes `items` and is joined.
+    early the thread stops after the item at work and is waited for, whatever interrupts that.
+    The thread closes `items` in the end if it is a generator; what a generator expression
+    iterates over is not `items`, and closed by whoever made it.
     """
     ahead = _Ahead(items, depth)
-    thread = threading.Thread(target=ahead.produce, name="emoscan-read-ahead")
-    thread.start()
+    # A daemon, for one that nobody ever stops must not keep the process from its exit.
+    thread = threading.Thread(target=ahead.produce, name="emoscan-read-ahead", daemon=True)
     try:
+        thread.start()
         yield from ahead.consume()
     finally:
-        ahead.stop()
+        _end(thread, ahead)
+
+
+def _end(thread: threading.Thread, ahead: "_Ahead[T]") -> None:
+    """Stop the thread and wait for it; what interrupts the wait is raised afterwards."""
+    interrupt: BaseException | None = None
+    while True:
+        try:
+            ahead.stop()
+        except BaseException as raised:  # whatever a signal handler raises
+            interrupt = raised
+        else:
+            break
+    if thread.is_alive():
         thread.join()
+    if interrupt is not None:
+        raise interrupt
 
 
 class _Ahead(Generic[T]):
@@ -32,11 +50,15 @@ class _Ahead(Generic[T]):
         self.depth = depth
         self.buffer: deque[T] = deque()
         self.changed = threading.Condition()
+        self.begun = False
         self.stopped = False
         self.finished = False
         self.error: BaseException | None = None
 
     def produce(self) -> None:
+        """What the thread does."""
+        with self.changed:
+            self.begun = True
         error: BaseException | None = None
         try:
             self._fill()
@@ -85,7 +107,13 @@ class _Ahead(Generic[T]):
             return self.buffer.popleft()
 
     def stop(self) -> None:
+        """Have the thread end; back when it makes no item any more.
+
+        This is waited for and not `Thread.join`, which takes a running thread for an ended one
+        after an interrupt (Python 3.11 and 3.12).
+        """
         with self.changed:
             self.stopped = True
             self.buffer.clear()
             self.changed.notify_all()
+            self.changed.wait_for(lambda: self.finished or not self.begun)

@@ -14,6 +14,9 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from emoscan.errors import MediaError
 from emoscan.media.picture import Pixels
 
+# What a damaged frame, or one too large for the memory, makes the libraries raise.
+CONVERT_ERRORS = (av.error.FFmpegError, cv2.error, MemoryError, ValueError)
+
 # FFmpeg's AVColorSpace to swscale's.
 COLORSPACES = {
     1: Colorspace.ITU709,
@@ -80,11 +83,11 @@ class Converter:
     def rgb(self, frame: VideoFrame) -> Pixels:
         """(H, W, 3) uint8 RGB, upright. Raises MediaError."""
         try:
-            converted = self._converted(frame)
-        except (av.error.FFmpegError, ValueError) as error:
+            pixels = np.asarray(self._converted(frame).to_ndarray(), np.uint8)
+            return self.upright.apply(pixels)
+        except CONVERT_ERRORS as error:
             text = f"{self.source} has pixels that cannot be made RGB ({frame.format.name})."
             raise MediaError(text) from error
-        return self.upright.apply(np.asarray(converted.to_ndarray(), np.uint8))
 
     def _converted(self, frame: VideoFrame) -> VideoFrame:
         with self._lock:

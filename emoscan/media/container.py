@@ -12,6 +12,7 @@ from av.video.stream import VideoStream
 
 from emoscan.errors import MediaError
 from emoscan.media.find import MediaFile
+from emoscan.media.picture import MAX_PIXELS
 
 # Containers only: FFmpeg also knows lists (concat, hls, dash), devices and generators (lavfi),
 # through which a file could make us open others.
@@ -63,10 +64,32 @@ def video_stream(container: InputContainer, file: MediaFile) -> VideoStream:
     stream = best if best in moving else moving[0]
     if not isinstance(stream, VideoStream) or stream.codec_context is None:
         raise MediaError(f"{file.source} has a video stream in a codec that FFmpeg cannot decode.")
+    _limit_size(stream, file)
     for other in container.streams:
         if other.index != stream.index:
             other.discard = Discard.all
     return stream
+
+
+def _limit_size(stream: VideoStream, file: MediaFile) -> None:
+    """Refuse what the file declares too large, and have the decoder refuse it on the way.
+
+    `av.open` is given no such option: older PyAV may crash where it gets any (its issue 2010).
+    """
+    width, height = stream.codec_context.width, stream.codec_context.height
+    if width * height > MAX_PIXELS:
+        raise MediaError(
+            f"{file.source} has pictures of {width} × {height} pixels, which is more than is "
+            "safe: make it smaller."
+        )
+    stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+
+
+def no_picture(stream: VideoStream, file: MediaFile) -> MediaError:
+    """Why nothing can be decoded; FFmpeg sets a size that it finds impossible to 0."""
+    sized = stream.codec_context.width and stream.codec_context.height
+    why = "." if sized else f": it has no size, or one far beyond {MAX_PIXELS:,} pixels."
+    return MediaError(f"{file.source} holds no frame that can be decoded{why}")
 
 
 def packets(

@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -55,11 +55,16 @@ class MediaFile:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the paths hold: `passed_over` files are of the other kind, `skipped` of no kind."""
+    """What the paths hold: `passed_over` files are of the other kind, `skipped` of no kind.
+
+    `unreadable` are the folders that cannot be listed, and their files that cannot be looked at:
+    POSIX paths relative to what the user named, or that itself.
+    """
 
     files: tuple[MediaFile, ...]
     passed_over: int
     skipped: int
+    unreadable: tuple[str, ...] = ()
 
 
 def find_media(paths: Sequence[Path], kind: MediaKind, *, recursive: bool) -> Found:
@@ -71,8 +76,9 @@ def find_media(paths: Sequence[Path], kind: MediaKind, *, recursive: bool) -> Fo
     or nothing is found.
     """
     taken: dict[str, MediaFile] = {}
+    unreadable: list[str] = []
     passed_over = skipped = 0
-    for file, named in _candidates(paths, recursive=recursive):
+    for file, named in _candidates(paths, unreadable, recursive=recursive):
         suffix = file.path.suffix.lower()
         if suffix in kind.other.suffixes:
             passed_over += 1
@@ -80,17 +86,19 @@ def find_media(paths: Sequence[Path], kind: MediaKind, *, recursive: bool) -> Fo
             taken.setdefault(os.path.abspath(file.path), file)  # noqa: PTH100 - links stay links
         else:
             skipped += 1
-    found = Found(tuple(taken.values()), passed_over, skipped)
+    found = Found(tuple(taken.values()), passed_over, skipped, tuple(unreadable))
     if not found.files:
         raise NoMediaError(_nothing_found(found, kind))
     return found
 
 
-def _candidates(paths: Sequence[Path], *, recursive: bool) -> Iterator[tuple[MediaFile, bool]]:
+def _candidates(
+    paths: Sequence[Path], unreadable: list[str], *, recursive: bool
+) -> Iterator[tuple[MediaFile, bool]]:
     """Every file behind the paths, and whether the user named it itself."""
-    for path in _expanded(paths):
+    for path in expanded(paths):
         if path.is_dir():
-            for inner in _walk(path, recursive=recursive):
+            for inner in _walk(path, unreadable, recursive=recursive):
                 yield MediaFile(inner, inner.relative_to(path).as_posix()), False
         elif path.is_file():
             yield MediaFile(path, path.name), True
@@ -100,37 +108,69 @@ def _candidates(paths: Sequence[Path], *, recursive: bool) -> Iterator[tuple[Med
             raise NoMediaError(f"{path} does not exist.")
 
 
-def _expanded(paths: Sequence[Path]) -> Iterator[Path]:
-    """The paths, with patterns replaced by what they match: not every shell does that."""
-    for path in paths:
-        if path.exists() or not glob.has_magic(str(path)):
-            yield path
-            continue
-        matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - takes any root
-        if not matches:
-            raise NoMediaError(f"Nothing matches {path}.")
-        yield from map(Path, matches)
+def expanded(paths: Sequence[Path]) -> list[Path]:
+    """The paths, with patterns replaced by what they match: not every shell does that.
+
+    Raises NoMediaError where a pattern matches nothing.
+    """
+    return [match for path in paths for match in _matches(path)]
 
 
-def _walk(folder: Path, *, recursive: bool) -> Iterator[Path]:
+def _matches(path: Path) -> list[Path]:
+    if path.exists() or not glob.has_magic(str(path)):
+        return [path]
+    matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - takes any root
+    if not matches:
+        raise NoMediaError(f"Nothing matches {path}.")
+    return [Path(match) for match in matches]
+
+
+def _walk(folder: Path, unreadable: list[str], *, recursive: bool) -> Iterator[Path]:
     """The files of a folder in the order of their names, each folder visited once."""
+
+    def failed(error: OSError) -> None:
+        path = Path(error.filename or folder)
+        shown = folder if path == folder else path.relative_to(folder)
+        unreadable.append(shown.as_posix())
+
     visited: set[str] = set()
-    for name, folders, files in os.walk(folder, followlinks=True):
-        visited.add(os.path.realpath(name))
-        inner = sorted(f for f in folders if recursive and not f.startswith("."))
-        folders[:] = [f for f in inner if os.path.realpath(Path(name, f)) not in visited]
+    for name, folders, files in os.walk(folder, onerror=failed, followlinks=True):
+        real = os.path.realpath(name)
+        if real in visited:
+            folders.clear()
+            continue
+        visited.add(real)
+        folders[:] = sorted(f for f in folders if recursive and not f.startswith("."))
         for file in sorted(files):
             path = Path(name, file)
-            if not file.startswith(".") and path.is_file():
+            if not file.startswith(".") and _is_file(path, failed):
                 yield path
 
 
+def _is_file(path: Path, failed: Callable[[OSError], None]) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:  # a folder may be open to listing and to nothing else
+        failed(error)
+        return False
+
+
 def _nothing_found(found: Found, kind: MediaKind) -> str:
+    words = _nothing_else(found, kind)
+    if found.unreadable:
+        first, *more = found.unreadable
+        words += f" {first} cannot be read" + (f", nor can {len(more):,} more." if more else ".")
+    return words
+
+
+def _nothing_else(found: Found, kind: MediaKind) -> str:
     if found.passed_over:
         count = counted(found.passed_over, kind.other.value)
         return f"No {kind.value} was found, but {count}: use “{kind.other.command}” for those."
     if found.skipped:
         return f"No {kind.value} was found among {counted(found.skipped, 'file')}."
+    if found.unreadable:
+        return f"No {kind.value} was found."
     return f"No {kind.value} was found: there are no files."
 
 

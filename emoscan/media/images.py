@@ -36,18 +36,18 @@ def read_photo(file: MediaFile) -> Frame:
 
 
 def _read(file: MediaFile) -> Pixels:
-    _register_heif()
-    with warnings.catch_warnings():
-        # Pillow warns from half the size on that it refuses.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        with Image.open(file.path, formats=FORMATS) as image:
-            image.load()
-            return _rgb(ImageOps.exif_transpose(image))
+    _set_up_pillow()
+    with Image.open(file.path, formats=FORMATS) as image:
+        image.load()
+        return _rgb(ImageOps.exif_transpose(image))
 
 
 @functools.cache
-def _register_heif() -> None:
+def _set_up_pillow() -> None:
     pi_heif.register_heif_opener()
+    # Pillow warns from half the size on that it refuses. Not with catch_warnings around each
+    # photo: filters are the whole process's, and photos are read in a thread.
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 
 def _rgb(image: Image.Image) -> Pixels:

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
 
+# Above, a small file may unpack to more than the memory holds: Pillow's limit for photos.
+MAX_PIXELS = 178_956_970
+
 
 class OnDemand:
     """A Picture from a function that decodes; what that function holds is freed after use."""

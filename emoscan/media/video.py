@@ -18,6 +18,7 @@ from emoscan.media.container import (
     VideoPacket,
     decode,
     is_shown,
+    no_picture,
     open_container,
     packets,
     reason,
@@ -26,7 +27,7 @@ from emoscan.media.container import (
 from emoscan.media.find import MediaFile
 from emoscan.media.order import by_output, in_order
 from emoscan.media.packets import PacketLog, PacketTimes, packet_times, rate_or_default
-from emoscan.media.picture import OnDemand
+from emoscan.media.picture import OnDemand, Pixels
 from emoscan.options import ScanOptions
 from emoscan.types import Frame, Unreadable
 
@@ -73,7 +74,7 @@ def open_video(file: MediaFile) -> "Video":
         stream = video_stream(container, file)
         log, sample = _survey(container, stream)
         if sample is None:
-            raise MediaError(f"{file.source} holds no frame that can be decoded.")
+            raise no_picture(stream, file)
         start_s = _start_s(container, stream, log)
         times = _times(stream, log, start_s)
         info = _info(container, stream, sample=sample, times=times, start_s=float(start_s))
@@ -116,7 +117,10 @@ class Video:
         return len(self._times.sample(options))
 
     def frames(self, options: ScanOptions) -> Iterator[Frame | Unreadable]:
-        """The frames that the options select, by index; Unreadable where a packet gave none."""
+        """The frames that the options select, by index, their pixels made already.
+
+        Unreadable where a packet gave none, or one that cannot be made RGB.
+        """
         self.close()
         self._running = self._selected(options)
         return self._running
@@ -132,18 +136,24 @@ class Video:
         for index, frame in self._each(losses):
             losses.count(index, frame)
             if selected[index]:
-                yield self._made(index, frame)
+                yield self._made(index, frame, losses)
             del frame  # or its buffer would live on while the next one is decoded
         self.damage = (*losses.sentences(self._times), *self._early_end(options))
 
-    def _made(self, index: int, frame: VideoFrame | None) -> Frame | Unreadable:
+    def _made(self, index: int, frame: VideoFrame | None, losses: "Losses") -> Frame | Unreadable:
         time_s = float(self._times.time_s[index])
-        if frame is None:
+        pixels = None if frame is None else self._pixels(index, frame, losses)
+        if pixels is None:
             return Unreadable(self.file.source, index, time_s)
-        convert = self._converter
-        width, height = convert.upright.size(frame.width, frame.height)
-        picture = OnDemand(lambda: convert.rgb(frame))
-        return Frame(self.file.source, index, time_s, width, height, picture)
+        height, width = pixels.shape[:2]
+        return Frame(self.file.source, index, time_s, width, height, OnDemand(lambda: pixels))
+
+    def _pixels(self, index: int, frame: VideoFrame, losses: "Losses") -> Pixels | None:
+        try:
+            return self._converter.rgb(frame)
+        except MediaError:  # one bad frame does not end the video
+            losses.unconverted(index)
+            return None
 
     def _each(self, losses: "Losses") -> Iterator[tuple[int, VideoFrame | None]]:
         """Every index of the range once, in order, with its frame or None."""
@@ -218,10 +228,18 @@ class Losses:
     def count(self, index: int, frame: VideoFrame | None) -> None:
         """Take note of what became of an index."""
         if frame is None:
-            self.lost += 1
-            self.first_lost = index if self.first_lost is None else self.first_lost
+            self._lose(index)
         elif frame.is_corrupt:
             self.corrupt += 1
+
+    def unconverted(self, index: int) -> None:
+        """A frame that was decoded is lost all the same: its pixels cannot be made RGB."""
+        self._lose(index)
+        self.error = self.error or "pixels that cannot be made RGB"
+
+    def _lose(self, index: int) -> None:
+        self.lost += 1
+        self.first_lost = index if self.first_lost is None else self.first_lost
 
     def sentences(self, times: PacketTimes) -> Iterator[str]:
         """What was wrong, in words."""

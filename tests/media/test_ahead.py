@@ -1,3 +1,6 @@
+import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -75,3 +78,89 @@ def consume_until(ahead, error):
                 raise error
     finally:
         ahead.close()
+
+
+@pytest.fixture
+def interruptible():
+    """SIGINT raises KeyboardInterrupt, even where whoever started pytest ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def interrupt_twice() -> None:
+    for _ in range(2):
+        time.sleep(0.2)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+    time.sleep(0.2)
+
+
+def test_interrupts_wait_for_the_item_at_work(interruptible):
+    ended: list[int] = []
+    closing = threading.Event()
+
+    def items():
+        try:
+            yield 0
+            closing.wait()
+            interrupt_twice()
+            yield 1
+        finally:
+            ended.append(1)
+
+    source = items()
+    ahead = read_ahead(source, depth=2)
+    assert next(ahead) == 0
+    with pytest.raises(KeyboardInterrupt):
+        closing.set()
+        ahead.close()
+    assert ended == [1]
+    source.close()  # would be a ValueError while the thread is in it
+    assert not threads()
+
+
+@pytest.mark.parametrize("launched", [True, False])
+def test_interrupt_while_the_thread_starts(monkeypatch, launched):
+    real = threading.Thread.start
+
+    def start(thread):
+        if launched:
+            real(thread)
+        raise KeyboardInterrupt
+
+    source = iter_forever()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        with pytest.raises(KeyboardInterrupt):
+            next(read_ahead(source, depth=2))
+    assert not threads()
+    source.close()
+
+
+def iter_forever():
+    while True:
+        yield 0
+
+
+def test_a_process_can_exit_without_having_stopped_it():
+    code = """
+import itertools
+from emoscan.media.ahead import read_ahead, _Ahead
+_Ahead.stop = lambda self: None
+ahead = read_ahead(itertools.count(), depth=2)
+next(ahead)
+import sys; sys.modules["kept"] = ahead
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+
+
+def test_generator_expressions_are_closed():
+    ended, stopped = ((number for number in range(5)) for _ in range(2))
+    failed = (1 // (2 - number) for number in range(5))
+    list(read_ahead(ended, depth=2))
+    with pytest.raises(ZeroDivisionError):
+        list(read_ahead(failed, depth=2))
+    ahead = read_ahead(stopped, depth=2)
+    next(ahead)
+    ahead.close()
+    assert [source.gi_frame for source in (ended, failed, stopped)] == [None] * 3

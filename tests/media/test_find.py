@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -5,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from emoscan.errors import ExitCode, NoMediaError
-from emoscan.media.find import MediaKind, find_media
+from emoscan.media.find import MediaKind, expanded, find_media
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -57,6 +58,68 @@ def test_linked_folders_are_followed(tmp_path):
     assert sources([tmp_path / "named"]) == ["link/a.mp4"]
 
 
+def test_two_links_to_one_folder_are_one(tmp_path):
+    touch(tmp_path, "elsewhere/a.mp4", "elsewhere/deep/b.mp4")
+    (tmp_path / "named").mkdir()
+    for name in ("l1", "l2"):
+        (tmp_path / "named" / name).symlink_to(tmp_path / "elsewhere")
+    assert sources([tmp_path / "named"]) == ["l1/a.mp4", "l1/deep/b.mp4"]
+
+
+@pytest.fixture
+def closed(monkeypatch):
+    """Names of folders that cannot be listed: what rights forbid, root may all the same."""
+    names: set[str] = set()
+    real = os.scandir
+
+    def scandir(path):
+        if Path(path).name in names:
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    return names
+
+
+def test_folders_that_cannot_be_listed_are_told(tmp_path, closed):
+    touch(tmp_path, "a.mp4", "sub/deep/b.mp4", "sub/c.mp4", "other/d.mp4", ".hidden/e.mp4")
+    closed |= {"deep", "other", ".hidden"}
+    found = find_media([tmp_path], MediaKind.VIDEO, recursive=True)
+    assert [file.source for file in found.files] == ["a.mp4", "sub/c.mp4"]
+    assert found.unreadable == ("other", "sub/deep")
+    assert find_media([tmp_path], MediaKind.VIDEO, recursive=False).unreadable == ()
+    named = [tmp_path / "other", tmp_path / "sub"]
+    assert find_media(named, MediaKind.VIDEO, recursive=True).unreadable == (
+        (tmp_path / "other").as_posix(),
+        "deep",
+    )
+
+
+def test_nothing_found_tells_of_closed_folders(tmp_path, closed):
+    touch(tmp_path, "sub/a.mp4", "tub/b.mp4")
+    closed |= {"sub"}
+    with pytest.raises(NoMediaError, match=r"^No video was found\. .*sub cannot be read\.$"):
+        find_media([tmp_path / "sub"], MediaKind.VIDEO, recursive=True)
+    closed |= {"tub"}
+    touch(tmp_path, "a.jpg")
+    with pytest.raises(NoMediaError, match=r"1 photo: .* sub cannot be read, nor can 1 more\.$"):
+        find_media([tmp_path], MediaKind.VIDEO, recursive=True)
+
+
+def test_files_that_cannot_be_looked_at_are_told(tmp_path, monkeypatch):
+    touch(tmp_path, "a.mp4", "sub/b.mp4")
+    real = Path.is_file
+
+    def is_file(path):
+        if path.parent.name == "sub":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(Path, "is_file", is_file)
+    found = find_media([tmp_path], MediaKind.VIDEO, recursive=True)
+    assert ([file.source for file in found.files], found.unreadable) == (["a.mp4"], ("sub/b.mp4",))
+
+
 def test_named_twice_is_taken_once(tmp_path):
     touch(tmp_path, "a.mp4", "b.mp4")
     assert sources([tmp_path / "b.mp4", tmp_path, tmp_path / "a.mp4"]) == ["b.mp4", "a.mp4"]
@@ -76,6 +139,15 @@ def test_patterns_are_expanded(tmp_path):
     assert sources([tmp_path / "?1.mp4"]) == ["a1.mp4", "b1.mp4"]
     assert sources([tmp_path / "**" / "a2.mp4"]) == ["a2.mp4"]
     assert sources([tmp_path / "a[1].mp4"]) == ["a[1].mp4"]
+
+
+def test_expanded_are_paths_that_exist(tmp_path):
+    touch(tmp_path, "b1.mp4", "a1.mp4", "a[1].mp4")
+    a, b, bracketed = (tmp_path / name for name in ("a1.mp4", "b1.mp4", "a[1].mp4"))
+    assert expanded([b, tmp_path / "?1.mp4", bracketed]) == [b, a, b, bracketed]
+    assert expanded([tmp_path / "missing.mp4"]) == [tmp_path / "missing.mp4"]
+    with pytest.raises(NoMediaError, match="Nothing matches"):
+        expanded([a, tmp_path / "*.mkv"])
 
 
 def test_names_beyond_ascii(tmp_path):

@@ -1,4 +1,5 @@
 import io
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -6,8 +7,10 @@ import pytest
 from PIL import Image
 
 from emoscan.errors import MediaError
+from emoscan.media import images
 from emoscan.media.find import MediaFile, MediaKind
 from emoscan.media.images import read_photo
+from emoscan.media.picture import MAX_PIXELS
 from tests.clips import write_heic
 from tests.real_data import MEDIA
 
@@ -152,11 +155,30 @@ def test_bomb_is_refused(tmp_path, monkeypatch):
         read(tmp_path / "a.png")
 
 
+def test_the_limit_of_videos_is_that_of_photos():
+    assert MAX_PIXELS == 2 * Image.MAX_IMAGE_PIXELS  # from there on Pillow refuses
+
+
 @pytest.mark.filterwarnings("error")
 def test_large_but_safe_is_read_without_a_word(tmp_path, monkeypatch):
+    images._set_up_pillow.cache_clear()  # pytest gives each test its own filters
     corners().save(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1100)
     assert read(tmp_path / "a.png").width == 64
+
+
+def test_filters_set_by_others_meanwhile_stay(tmp_path, monkeypatch):
+    corners().save(tmp_path / "a.png")
+    read(tmp_path / "a.png")
+    real = images._rgb
+
+    def rgb(image):  # while a photo is read in one thread, another one sets a filter
+        warnings.simplefilter("ignore", EncodingWarning)
+        return real(image)
+
+    monkeypatch.setattr(images, "_rgb", rgb)
+    read(tmp_path / "a.png")
+    assert ("ignore", None, EncodingWarning, None, 0) in warnings.filters
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,17 @@
 import gc
+import struct
 import threading
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
 from emoscan.errors import MediaError
 from emoscan.media.ahead import read_ahead
+from emoscan.media.colours import Converter
 from emoscan.media.find import MediaFile, MediaKind
 from emoscan.media.order import by_output, in_order
 from emoscan.media.video import Video, open_video
@@ -301,6 +304,84 @@ def test_odd_sizes_and_scaling(tmp_path):
     assert frame.gray().shape == (37, 61)
     assert frame.rgb() is frame.rgb()
     assert np.abs(frame.rgb().astype(int) - level(1)).max() < 6
+
+
+def fail_at(monkeypatch, index: int, error: type[Exception]) -> list[int]:
+    """Have the conversion of one frame fail; gives the indices that are converted."""
+    converted: list[int] = []
+    real = Converter._converted
+
+    def convert(self, frame):
+        converted.append(frame.pts)
+        if frame.pts == index:
+            raise error("odd")
+        return real(self, frame)
+
+    monkeypatch.setattr(Converter, "_converted", convert)
+    return converted
+
+
+@pytest.mark.parametrize("error", [MemoryError, ValueError, cv2.error])
+def test_a_frame_that_cannot_be_converted_is_one_loss(tmp_path, monkeypatch, error):
+    clip = write_clip(tmp_path / "a.mp4", even_times(10))
+    fail_at(monkeypatch, 3, error)
+    frames, video = read(clip)
+    assert lost(frames) == [3]
+    assert frames[3].time_s == pytest.approx(0.12)
+    assert [frame.rgb().shape for frame in frames if isinstance(frame, Frame)] == [(48, 64, 3)] * 9
+    assert video.damage == (
+        "1 of 10 frames are unreadable, the first at 0.120 s (pixels that cannot be made RGB).",
+    )
+
+
+def test_only_what_is_selected_is_converted(tmp_path, monkeypatch):
+    clip = write_clip(tmp_path / "a.mp4", even_times(10))
+    with opened(clip) as video:
+        converted = fail_at(monkeypatch, 3, MemoryError)
+        for frame in video.frames(ScanOptions(every=2)):
+            assert converted[-1] == frame.index  # before it is given away
+    assert converted == [0, 2, 4, 6, 8]
+    assert video.damage == ()
+
+
+def declaring(path: Path, side: int) -> Path:
+    """A tiny clip whose header, and so its decoder, takes the pictures for squares of `side`."""
+    write_clip(
+        path,
+        even_times(3),
+        codec="qtrle",
+        pixel_format="rgb24",
+        time_base=Fraction(1, 25),
+        b_frames=0,
+    )
+    content = bytearray(path.read_bytes())
+    at = content.index(struct.pack(">HH", 64, 48), content.index(b"stsd"))
+    content[at : at + 4] = struct.pack(">HH", side, side)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("side", "words"),
+    [
+        (14_000, "14000 × 14000 pixels, which is more than is safe"),
+        (30_000, "no size, or one far beyond 178,956,970 pixels"),
+    ],
+)
+def test_a_size_that_fills_the_memory_is_refused(tmp_path, side, words):
+    with pytest.raises(MediaError, match=words):
+        opened(declaring(tmp_path / "a.mov", side))
+
+
+def test_a_size_that_grows_beyond_the_limit_is_unreadable(tmp_path, monkeypatch):
+    for name, size in (("a", (64, 48)), ("b", (96, 64)), ("c", (64, 48))):
+        write_clip(tmp_path / f"{name}.ts", even_times(10), size=size)
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join((tmp_path / f"{name}.ts").read_bytes() for name in "abc"))
+    monkeypatch.setattr("emoscan.media.container.MAX_PIXELS", 64 * 48)
+    frames, video = read(joined)
+    assert lost(frames) == [*range(10, 20)]
+    assert video.damage[0].startswith("10 of 30 frames are unreadable")
 
 
 def test_size_that_changes_on_the_way(tmp_path):
