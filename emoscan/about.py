@@ -19,7 +19,7 @@ def describe(weights: Path | None = None) -> dict[str, str]:
         "emoscan": version("emoscan"),
         "Python": platform.python_version(),
         "torch": torch.__version__,
-        "PyAV": f"{av.__version__} with FFmpeg's {_ffmpeg()}",
+        "PyAV": f"{av.__version__} with FFmpeg {av.ffmpeg_version_info}",
         "device": f"{runtime.device_name}, {runtime.precision.value}",
         "model": loaded.about.model_id,
         "SHA-256": loaded.sha256,
@@ -28,13 +28,12 @@ def describe(weights: Path | None = None) -> dict[str, str]:
     }
 
 
-def _ffmpeg() -> str:
-    libraries = {name: ".".join(map(str, v)) for name, v in av.library_versions.items()}
-    return f"libavcodec {libraries['libavcodec']}, libavformat {libraries['libavformat']}"
-
-
 def _training(data: dict[str, object]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in data.items())
+    return (
+        f"{data.get('name')}, {data.get('images')} images, {data.get('epochs')} epochs, "
+        f"seed {data.get('seed')}, initialised {data.get('initialised')}, "
+        f"selected on {data.get('selected_on')}"
+    )
 
 
 def _accuracy(metrics: dict[str, object]) -> str:

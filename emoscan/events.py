@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from emoscan.outcome import ScanReport
+
 
 @dataclass(frozen=True, slots=True)
 class Note:
@@ -46,6 +48,21 @@ class FileFinished:
     output: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class PartialKept:
+    """What was done of a table that cannot be finished lies in `path`: `rows` whole rows."""
+
+    path: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScanStopped:
+    """The job ends early, by an interrupt or an error that follows; this is its report so far."""
+
+    report: ScanReport
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Crashed:
     """One input ended in an error that nobody foresaw: a bug, told with its traceback."""
@@ -54,7 +71,16 @@ class Crashed:
     error: Exception
 
 
-Event = Note | ScanStarted | FileStarted | FramesDone | FileFinished | Crashed
+Event = (
+    Note
+    | ScanStarted
+    | FileStarted
+    | FramesDone
+    | FileFinished
+    | PartialKept
+    | ScanStopped
+    | Crashed
+)
 Listener = Callable[[Event], None]
 
 

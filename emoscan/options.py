@@ -17,6 +17,9 @@ from emoscan.errors import UsageError
 
 STANDARD_OUTPUT = "-"
 
+# Fields of ScanOptions that mean nothing for photos, which have no time.
+VIDEO_ONLY = frozenset({"fps", "every", "start_s", "end_s"})
+
 
 class Precision(StrEnum):
     """The number format in which the classifier computes."""
@@ -35,31 +38,51 @@ class TableFormat(StrEnum):
     JSONL = "jsonl"
 
 
+# P-Net looks at windows of 12 px: below this it would see enlarged pixels only, at a high price.
+LEAST_MIN_FACE_PX = 10
+
+
 @dataclass(frozen=True, slots=True)
 class MinFace:
-    """The least side of a face that is looked for: in pixels, or as a share of the height."""
+    """The least side of a face that is looked for: in pixels, or as a share of the height.
+
+    Raises UsageError unless exactly one of them is given and makes sense.
+    """
 
     px: float | None = None
     share: float | None = None
+
+    def __post_init__(self) -> None:
+        in_px = self.px is not None and LEAST_MIN_FACE_PX <= self.px < math.inf
+        as_share = self.share is not None and 0 < self.share <= 1
+        if (self.px is None) == (self.share is None) or not (in_px or as_share):
+            raise UsageError(
+                f"--min-face takes at least {LEAST_MIN_FACE_PX} pixels, such as 40, "
+                "or a share of the frame's height, such as 5%."
+            )
 
     def __str__(self) -> str:
         return f"{self.px:g}" if self.px is not None else f"{100 * (self.share or 0):g}%"
 
     def in_px(self, height_px: int) -> float:
         """The least side in pixels for a frame of this height."""
-        return self.px if self.px is not None else (self.share or 0) * height_px
+        if self.px is not None:
+            return self.px
+        return max(LEAST_MIN_FACE_PX, (self.share or 0) * height_px)
 
 
-def parse_min_face(text: str) -> MinFace:
+def parse_min_face(text: "str | float | MinFace") -> MinFace:
     """`40` is pixels, `5%` a share of the frame's height. Raises UsageError."""
-    number, percent = text.strip().removesuffix("%"), text.strip().endswith("%")
+    if isinstance(text, MinFace):
+        return text
+    if not isinstance(text, str):
+        return MinFace(px=text)
+    number = text.strip().removesuffix("%")
     try:
         value = float(number)
     except ValueError:
         value = math.nan
-    if not (0 < value <= 100 if percent else 1 <= value < math.inf):
-        raise UsageError(f"--min-face takes pixels such as 40 or a share such as 5%, not “{text}”.")
-    return MinFace(share=value / 100) if percent else MinFace(px=value)
+    return MinFace(share=value / 100) if text.strip().endswith("%") else MinFace(px=value)
 
 
 def parse_time_s(text: str) -> float:
@@ -68,9 +91,12 @@ def parse_time_s(text: str) -> float:
         raise UsageError(
             f"A time is seconds such as 90.5 or HH:MM:SS such as 00:01:30, not “{text}”."
         )
+    hours_to_seconds = [float(part) for part in text.strip().split(":")]
+    if any(part >= 60 for part in hours_to_seconds[1:]):
+        raise UsageError(f"“{text}” is no time: minutes and seconds after a colon end at 59.")
     seconds = 0.0
-    for part in text.strip().split(":"):
-        seconds = seconds * 60 + float(part)
+    for part in hours_to_seconds:
+        seconds = seconds * 60 + part
     return seconds
 
 
@@ -87,9 +113,21 @@ def option(
     return field(default=default, metadata=about)
 
 
+def _convert(options: object, name: str, kind: Callable[[Any], Any]) -> None:
+    """Give a field its type where it came as something plainer; None stays None."""
+    value = getattr(options, name)
+    try:
+        object.__setattr__(options, name, None if value is None else kind(value))
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"--{name.replace('_', '-')} cannot be {value!r}: {error}.") from error
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanOptions:
-    """What changes rows. Raises UsageError where a value or a combination makes no sense."""
+    """What changes rows. Raises UsageError where a value or a combination makes no sense.
+
+    From Python too, `min_face` may be 40 or "5%", `precision` and `weights` plain strings.
+    """
 
     fps: float | None = option(
         None, "Look at this many frames a second; their own times are kept.", metavar="RATE"
@@ -123,6 +161,9 @@ class ScanOptions:
     )
 
     def __post_init__(self) -> None:
+        _convert(self, "min_face", parse_min_face)
+        _convert(self, "precision", Precision)
+        _convert(self, "weights", Path)
         if self.fps is not None and not 0 < self.fps < math.inf:
             raise UsageError(f"--fps must be above 0, not {self.fps:g}.")
         if self.every < 1:
@@ -146,13 +187,16 @@ class ScanOptions:
         return plain
 
     def sha256(self) -> str:
-        """The hash under which two runs with equal rows are known."""
+        """The hash of the options as given; the model's own hash is recorded apart from it."""
         return hashlib.sha256(json.dumps(self.as_dict(), sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """What does not change rows. Raises UsageError where a value makes no sense."""
+    """What does not change rows. Raises UsageError where a value makes no sense.
+
+    From Python too, `out` may be a Path and `format` a plain string.
+    """
 
     out: str | None = option(
         None,
@@ -171,6 +215,8 @@ class RunOptions:
     batch_size: int | None = option(None, "Frames in one batch; default: by device.", metavar="N")
 
     def __post_init__(self) -> None:
+        _convert(self, "out", str)
+        _convert(self, "format", TableFormat)
         if self.batch_size is not None and self.batch_size < 1:
             raise UsageError(f"--batch-size must be at least 1, not {self.batch_size}.")
 

@@ -37,12 +37,14 @@ class ScanReport:
 
     `frames` counts those that could be read, `unreadable` those that could not; `tracks` adds up
     the tracks of every video; `media_s` is the time that the frames span, 0 for photos; `seconds`
-    is how long it took; `passed_over` counts media of the other kind, `skipped` other files.
+    is how long it took; `not_done` counts inputs that were not come to, `passed_over` media of
+    the other kind, `skipped` other files.
     """
 
     inputs: int
-    passed_over: int
-    skipped: int
+    not_done: int = 0
+    passed_over: int = 0
+    skipped: int = 0
     frames: int = 0
     frames_with_face: int = 0
     unreadable: int = 0

@@ -1,15 +1,16 @@
-"""The order of the stages: media, faces, emotion, timeline. Nothing else knows it."""
+"""From paths to tables: the files one after the other through `Analyzer`, and what fails."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from emoscan.analyzer import Analyzer
-from emoscan.errors import EmoscanError, MediaError
+from emoscan.errors import EmoscanError, MediaError, UsageError
 from emoscan.events import (
     Crashed,
     FileFinished,
@@ -17,15 +18,17 @@ from emoscan.events import (
     FramesDone,
     Listener,
     Note,
+    PartialKept,
     ScanStarted,
+    ScanStopped,
     ignore,
 )
 from emoscan.faces.track import Tracker
 from emoscan.media.ahead import read_ahead
-from emoscan.media.find import Found, MediaFile, MediaKind, counted, find_media
+from emoscan.media.find import Found, MediaFile, MediaKind, counted, expanded, find_media
 from emoscan.media.images import read_photo
 from emoscan.media.video import Video, open_video
-from emoscan.options import RunOptions, ScanOptions
+from emoscan.options import STANDARD_OUTPUT, VIDEO_ONLY, RunOptions, ScanOptions
 from emoscan.outcome import PlannedFile, Problem, ProblemKind, ScanReport
 from emoscan.plan import Plan, plan_table, plan_videos
 from emoscan.tally import Tally
@@ -35,7 +38,7 @@ from emoscan.timeline.writers import TableWriter, open_stream, open_table
 from emoscan.types import Frame, Unreadable
 
 MediaPath = str | Path
-PHOTOS_AHEAD = 4
+PHOTOS_AHEAD = 2  # a photo may take half a gigabyte
 
 
 def analyze_video(
@@ -48,7 +51,7 @@ def analyze_video(
     options = options or ScanOptions()
     analyzer = Analyzer(options, run or RunOptions())
     file = MediaFile(Path(path), Path(path).name)
-    with _video_rows(file, analyzer, options) as (_, batches):
+    with _video_rows(file, analyzer, options=options) as (_, batches):
         for rows in batches:
             yield from rows
 
@@ -58,12 +61,13 @@ def analyze_images(
 ) -> Iterator[FaceRecord]:
     """The rows of a folder's photos, as they come; one that cannot be read is `unreadable`.
 
-    Raises NoMediaError where the folder holds no photo.
+    Raises NoMediaError where the folder holds no photo, UsageError for options of time.
     """
-    run = run or RunOptions()
-    analyzer = Analyzer(options or ScanOptions(), run)
+    options, run = options or ScanOptions(), run or RunOptions()
+    _refuse_time_options(options)
+    analyzer = Analyzer(options, run)
     found = find_media([Path(folder)], MediaKind.PHOTO, recursive=run.recursive)
-    with _photo_rows(found.files, analyzer, []) as batches:
+    with _photo_rows(found.files, analyzer, problems=[], fail_fast=run.fail_fast) as batches:
         for rows in batches:
             yield from rows
 
@@ -85,25 +89,35 @@ def scan(
     media, a missing part, an output that exists or cannot be written.
     """
     began = time.monotonic()
-    options, run = options or ScanOptions(), run or RunOptions()
+    options, run, kind = options or ScanOptions(), run or RunOptions(), MediaKind(kind)
     run = replace(run, out=str(out)) if out is not None else run
-    named = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
+    if run.out == STANDARD_OUTPUT and stdout is None:
+        raise UsageError("Rows for “-” need a stream: scan(…, stdout=sys.stdout.buffer).")
+    if kind is MediaKind.PHOTO:
+        _refuse_time_options(options)
+    named = expanded([Path(path) for path in ([paths] if isinstance(paths, MediaPath) else paths)])
     found = find_media(named, kind, recursive=run.recursive)
-    _tell_left_out(found, kind, listener)
-    is_video = kind is MediaKind.VIDEO
-    plan = plan_videos(named, found.files, run) if is_video else plan_table(_stem(named), run)
+    plan = (plan_videos if kind is MediaKind.VIDEO else plan_table)(named, found.files, run=run)
+    _tell_left_out(found, kind, listener=listener)
     if run.dry_run:
-        return _dry_run(found, plan, options, kind)
-    listener(ScanStarted(len(found.files)))
-    job = _Job(Analyzer(options, run), plan, options, run, listener=listener, stdout=stdout)
-    if is_video:
-        job.scan_videos(found.files)
-    else:
-        job.scan_photos(found.files, named)
+        return _dry_run(found, plan, options=options, kind=kind)
+    analyzer = Analyzer(options, run)
+    job = _Job(analyzer, plan, options=options, run=run, listener=listener, stdout=stdout)
+    try:
+        job.scan_videos(found.files) if kind is MediaKind.VIDEO else job.scan_photos(found.files)
+    except BaseException:  # an interrupt too
+        listener(ScanStopped(job.report(found, seconds=time.monotonic() - began)))
+        raise
     return job.report(found, seconds=time.monotonic() - began)
 
 
-def _tell_left_out(found: Found, kind: MediaKind, listener: Listener) -> None:
+def _refuse_time_options(options: ScanOptions) -> None:
+    defaults = ScanOptions()
+    if any(getattr(options, name) != getattr(defaults, name) for name in VIDEO_ONLY):
+        raise UsageError("fps, every, start and end are for videos: photos have no time.")
+
+
+def _tell_left_out(found: Found, kind: MediaKind, *, listener: Listener) -> None:
     if found.passed_over:
         left = counted(found.passed_over, kind.other.value)
         listener(Note(f"Passed over {left}: “{kind.other.command}” reads those."))
@@ -111,19 +125,20 @@ def _tell_left_out(found: Found, kind: MediaKind, listener: Listener) -> None:
         listener(Note(f"Skipped {counted(found.skipped, 'file')} of other kinds."))
 
 
-def _stem(named: Sequence[Path]) -> str:
-    first = named[0].resolve()
-    return first.name if first.is_dir() else first.stem
+def _unlisted(found: Found) -> list[Problem]:
+    reason = "The folder cannot be listed; check its permissions."
+    return [Problem(folder, ProblemKind.FAILED, reason) for folder in found.unreadable]
 
 
-def _dry_run(found: Found, plan: Plan, options: ScanOptions, kind: MediaKind) -> ScanReport:
+def _dry_run(found: Found, plan: Plan, *, options: ScanOptions, kind: MediaKind) -> ScanReport:
     planned: list[PlannedFile] = []
-    problems: list[Problem] = []
-    outputs = plan.outputs if kind is MediaKind.VIDEO else plan.outputs * len(found.files)
+    problems = _unlisted(found)
+    one_a_file = len(plan.outputs) == len(found.files)
+    outputs = plan.outputs if one_a_file else plan.outputs * len(found.files)
     for file, out in zip(found.files, outputs, strict=True):
         try:
             frames = _count_frames(file, options) if kind is MediaKind.VIDEO else 1
-            planned.append(PlannedFile(file.source, frames, str(out or "-")))
+            planned.append(PlannedFile(file.source, frames, str(out or STANDARD_OUTPUT)))
         except MediaError as error:
             problems.append(Problem(file.source, ProblemKind.FAILED, str(error)))
     return _report(found, dry_run=True, planned=tuple(planned), problems=tuple(problems))
@@ -142,37 +157,35 @@ def _report(found: Found, **facts: Any) -> ScanReport:
 
 @contextmanager
 def _video_rows(
-    file: MediaFile, analyzer: Analyzer, options: ScanOptions
+    file: MediaFile, analyzer: Analyzer, *, options: ScanOptions
 ) -> Iterator[tuple[Video, Iterator[list[FaceRecord]]]]:
     with open_video(file) as video:
         depth = 2 * analyzer.batch_frames(video.info.width, video.info.height)
-        frames = map(_with_pixels, video.frames(options))
-        with closing(read_ahead(frames, depth=depth)) as ahead:
+        with closing(read_ahead(video.frames(options), depth=depth)) as ahead:
             yield video, analyzer.rows(ahead, Tracker())
 
 
 @contextmanager
 def _photo_rows(
-    files: Iterable[MediaFile], analyzer: Analyzer, problems: list[Problem]
+    files: Iterable[MediaFile], analyzer: Analyzer, *, problems: list[Problem], fail_fast: bool
 ) -> Iterator[Iterator[list[FaceRecord]]]:
-    photos = (_read_or_note(file, problems) for file in files)
+    photos = _photos(files, problems, fail_fast=fail_fast)
     with closing(read_ahead(photos, depth=PHOTOS_AHEAD)) as ahead:
         yield analyzer.rows(ahead, None)
 
 
-def _with_pixels(item: Frame | Unreadable) -> Frame | Unreadable:
-    """Convert in the decoding thread, while the networks work on earlier frames."""
-    if isinstance(item, Frame):
-        item.rgb()
-    return item
-
-
-def _read_or_note(file: MediaFile, problems: list[Problem]) -> Frame | Unreadable:
-    try:
-        return _with_pixels(read_photo(file))
-    except MediaError as error:
-        problems.append(Problem(file.source, ProblemKind.FAILED, str(error)))
-        return Unreadable(file.source, 0, None)
+def _photos(
+    files: Iterable[MediaFile], problems: list[Problem], *, fail_fast: bool
+) -> Iterator[Frame | Unreadable]:
+    """Each photo, or Unreadable and one more problem."""
+    for file in files:
+        try:
+            yield read_photo(file)
+        except MediaError as error:
+            problems.append(Problem(file.source, ProblemKind.FAILED, str(error)))
+            yield Unreadable(file.source, 0, None)
+            if fail_fast:
+                return
 
 
 class _Job:
@@ -182,9 +195,9 @@ class _Job:
         self,
         analyzer: Analyzer,
         plan: Plan,
+        *,
         options: ScanOptions,
         run: RunOptions,
-        *,
         listener: Listener,
         stdout: BinaryIO | None,
     ) -> None:
@@ -192,30 +205,30 @@ class _Job:
         self._listener = listener
         self._stream = open_stream(stdout, plan.table_format) if plan.streams and stdout else None
         self._total = Tally()
+        self._done = 0
         self._problems: list[Problem] = []
         self._outputs: list[str] = []
         if analyzer.runtime.note:
             listener(Note(analyzer.runtime.note))
 
     def scan_videos(self, files: Sequence[MediaFile]) -> None:
+        self._listener(ScanStarted(len(files)))
         for file, out in zip(files, self._plan.outputs, strict=True):
-            problem = self._scan_video(file, out)
-            self._problems += [problem] if problem else []
+            problem = self._scan_one(file.source, out, work=partial(self._write_video, file, out))
+            self._done += 1
             if problem and self._run.fail_fast:
                 break
 
-    def scan_photos(self, files: Sequence[MediaFile], named: Sequence[Path]) -> None:
-        began, tally, out = time.monotonic(), Tally(), self._plan.outputs[0]
-        source = ", ".join(str(path) for path in named)
-        self._listener(FileStarted(source, len(files)))
-        with _photo_rows(files, self._analyzer, self._problems) as batches:
-            self._write(self._until_failure(batches), out, tally, lambda: {"photos": len(files)})
-        self._finish(source, tally, began, problem=None, out=out)
+    def scan_photos(self, files: Sequence[MediaFile]) -> None:
+        self._listener(ScanStarted(1))
+        name, out = counted(len(files), "photo"), self._plan.outputs[0]
+        self._scan_one(name, out, work=partial(self._write_photos, files, out))
 
     def report(self, found: Found, *, seconds: float) -> ScanReport:
         total, runtime = self._total, self._analyzer.runtime
         return _report(
             found,
+            not_done=len(found.files) - self._done,
             frames=total.frames,
             frames_with_face=total.frames_with_face,
             unreadable=total.unreadable,
@@ -227,43 +240,65 @@ class _Job:
             device=runtime.device_name,
             precision=runtime.precision.value,
             outputs=tuple(self._outputs),
-            problems=tuple(self._problems),
+            problems=(*_unlisted(found), *self._problems),
         )
 
-    def _until_failure(self, batches: Iterator[list[FaceRecord]]) -> Iterator[list[FaceRecord]]:
-        for rows in batches:
-            yield rows
-            if self._problems and self._run.fail_fast:
-                return
-
-    def _scan_video(self, file: MediaFile, out: Path | None) -> Problem | None:
-        """Write one video's table; a problem of this file does not end the job."""
+    def _scan_one(
+        self, source: str, out: Path | None, *, work: Callable[[Tally], Problem | None]
+    ) -> Problem | None:
+        """Write one table; a problem of its input does not end the job."""
         began, tally = time.monotonic(), Tally()
         try:
-            problem = self._write_video(file, out, tally)
+            problem = work(tally)
         except MediaError as error:
-            problem, out = Problem(file.source, ProblemKind.FAILED, str(error)), None
-        except (EmoscanError, BrokenPipeError):  # of the output: it concerns every file
+            problem, out = Problem(source, ProblemKind.FAILED, str(error)), None
+        except (EmoscanError, BrokenPipeError):  # of the output: it concerns every input
             raise
         except Exception as error:  # a night's run outlives a fault in one file
-            self._listener(Crashed(file.source, error))
+            self._listener(Crashed(source, error))
             reason = f"Unexpected {type(error).__name__}: {error}"
-            problem, out = Problem(file.source, ProblemKind.FAILED, reason), None
-        self._finish(file.source, tally, began, problem=problem, out=out)
+            problem, out = Problem(source, ProblemKind.FAILED, reason), None
+        finally:
+            self._total += tally
+        self._problems += [problem] if problem else []
+        self._outputs += [str(out)] if out else []
+        self._listener(
+            FileFinished(
+                source=source,
+                frames=tally.frames,
+                faces=tally.faces,
+                seconds=time.monotonic() - began,
+                problem=problem.reason if problem else None,
+                output=str(out) if out else None,
+            )
+        )
         return problem
 
     def _write_video(self, file: MediaFile, out: Path | None, tally: Tally) -> Problem | None:
-        with _video_rows(file, self._analyzer, self._options) as (video, batches):
+        with _video_rows(file, self._analyzer, options=self._options) as (video, batches):
             self._listener(FileStarted(file.source, video.expected_frames(self._options)))
-            self._write(batches, out, tally, lambda: _about_video(video, tally))
+            about = partial(_about_video, video, tally)
+            self._write(batches, out, tally=tally, about_media=about)
             if not video.damage:
                 return None
             return Problem(file.source, ProblemKind.DAMAGED, " ".join(video.damage))
+
+    def _write_photos(self, files: Sequence[MediaFile], out: Path | None, tally: Tally) -> None:
+        self._listener(FileStarted(counted(len(files), "photo"), len(files)))
+        with _photo_rows(
+            files, self._analyzer, problems=self._problems, fail_fast=self._run.fail_fast
+        ) as batches:
+            try:
+                about = partial(_about_photos, tally)
+                self._write(batches, out, tally=tally, about_media=about)
+            finally:
+                self._done = tally.frames + tally.unreadable
 
     def _write(
         self,
         batches: Iterator[list[FaceRecord]],
         out: Path | None,
+        *,
         tally: Tally,
         about_media: Callable[[], dict[str, Any]],
     ) -> None:
@@ -275,16 +310,22 @@ class _Job:
                 self._listener(FramesDone(tally.frames + tally.unreadable, tally.faces))
             writer.commit(self._metadata(about_media()))
         except BaseException:  # an interrupt too: nothing that was done is lost
-            partial = writer.keep_partial(self._metadata(about_media()))
-            if partial:
-                self._listener(Note(f"The {writer.rows} rows so far are in {partial}."))
+            self._keep_partial(writer, self._metadata(about_media()))
             raise
+
+    def _keep_partial(self, writer: TableWriter, metadata: dict[str, Any]) -> None:
+        try:
+            kept = writer.keep_partial(metadata)
+        except EmoscanError:  # the disk is full, say: what broke the job says so
+            writer.discard()
+            return
+        if kept:
+            self._listener(PartialKept(str(kept), writer.rows))
 
     def _open(self, out: Path | None) -> TableWriter:
         if out is not None:
             return open_table(out, self._plan.table_format, overwrite=self._run.overwrite)
-        if self._stream is None:
-            raise ValueError("rows for stdout need the stream to write to")
+        assert self._stream is not None  # `scan` asks for it before the job begins
         return self._stream
 
     def _metadata(self, about_media: dict[str, Any]) -> dict[str, Any]:
@@ -302,22 +343,6 @@ class _Job:
             "media": about_media,
         }
 
-    def _finish(
-        self, source: str, tally: Tally, began: float, *, problem: Problem | None, out: Path | None
-    ) -> None:
-        self._total += tally
-        self._outputs += [str(out)] if out else []
-        self._listener(
-            FileFinished(
-                source=source,
-                frames=tally.frames,
-                faces=tally.faces,
-                seconds=time.monotonic() - began,
-                problem=problem.reason if problem else None,
-                output=str(out) if out else None,
-            )
-        )
-
 
 def _about_video(video: Video, tally: Tally) -> dict[str, Any]:
     return video.info.as_dict() | {
@@ -325,3 +350,7 @@ def _about_video(video: Video, tally: Tally) -> dict[str, Any]:
         "frames_unreadable": tally.unreadable,
         "damage": list(video.damage),
     }
+
+
+def _about_photos(tally: Tally) -> dict[str, Any]:
+    return {"photos_read": tally.frames, "photos_unreadable": tally.unreadable}

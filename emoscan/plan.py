@@ -1,5 +1,6 @@
 """Which table each input goes to: settled, and refused if need be, before any work starts."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,53 +27,81 @@ class Plan:
         return None in self.outputs
 
 
-def plan_videos(named: Sequence[Path], files: Sequence[MediaFile], run: RunOptions) -> Plan:
+def plan_videos(named: Sequence[Path], files: Sequence[MediaFile], *, run: RunOptions) -> Plan:
     """One table a video: `--out` itself for a single one, else a folder of timelines.
 
     Raises UsageError where two videos would share a table or --out does not fit, OutputError
-    where a table exists and is not to be replaced.
+    where a table exists and is not to be replaced, or cannot be written.
     """
-    if run.out == STANDARD_OUTPUT:
-        return Plan(format_of(run.out, run.format), (None,) * len(files))
-    if len(named) == 1 and [file.path for file in files] == [named[0]]:
-        return plan_table(named[0].stem, run)
+    if run.out == STANDARD_OUTPUT or [file.path for file in files] == list(named[:1]):
+        return plan_table(named, files, run=run, stem=named[0].stem)
+    _refuse_equal_sources(files)
     table_format = run.format or TableFormat.PARQUET
     folder = _timelines_folder(named, run.out)
     outputs = [folder / f"{file.source}.{table_format.value}" for file in files]
-    _refuse_shared(outputs)
-    _refuse_existing(outputs, run)
+    _check(outputs, files, run=run)
     return Plan(table_format, tuple(outputs))
 
 
-def plan_table(stem: str, run: RunOptions) -> Plan:
+def plan_table(
+    named: Sequence[Path], files: Sequence[MediaFile], *, run: RunOptions, stem: str | None = None
+) -> Plan:
     """One table for everything: `--out`, or `<stem>.emotions.parquet` in the current folder."""
-    if run.out and Path(run.out).is_dir():
+    _refuse_equal_sources(files)
+    stem = stem or _common_stem(named, default="photos")
+    if run.out and _names_a_folder(run.out):
         example = Path(run.out) / f"{stem}.parquet"
         raise UsageError(f"--out {run.out} is a folder; name a file such as {example}.")
     table_format = format_of(run.out, run.format)
     if run.out == STANDARD_OUTPUT:
-        return Plan(table_format, (None,))
+        return Plan(table_format, (None,) * len(files))
     out = Path(run.out or f"{stem}.emotions.{table_format.value}")
-    _refuse_existing([out], run)
+    _check([out], files, run=run)
     return Plan(table_format, (out,))
+
+
+def _common_stem(named: Sequence[Path], *, default: str) -> str:
+    """The name of the one thing that was named, else the default."""
+    only = named[0].resolve()
+    if len(named) > 1 or not only.name:
+        return default
+    return only.name if only.is_dir() else only.stem
+
+
+def _names_a_folder(out: str) -> bool:
+    return out.endswith(("/", os.sep)) or Path(out).is_dir()
 
 
 def _timelines_folder(named: Sequence[Path], out: str | None) -> Path:
     if out is None:
-        stem = named[0].resolve().name if len(named) == 1 else "videos"
-        return Path(f"{stem}.emotions") / TIMELINES
+        return Path(f"{_common_stem(named, default='videos')}.emotions") / TIMELINES
     if Path(out).suffix.lstrip(".") in list(TableFormat) or Path(out).is_file():
         raise UsageError(f"For several videos --out is a folder, not a file such as {out}.")
     return Path(out) / TIMELINES
 
 
-def _refuse_shared(outputs: Sequence[Path]) -> None:
-    shared = [str(path) for path, count in Counter(outputs).items() if count > 1]
+def _refuse_equal_sources(files: Sequence[MediaFile]) -> None:
+    """Rows and tables are told apart by their sources."""
+    counts = Counter(file.source for file in files)
+    shared = [source for source, count in counts.items() if count > 1]
     if shared:
         raise UsageError(
-            f"Two of these videos would share the table {shared[0]}; "
+            f"Two inputs would both be called “{shared[0]}”; "
             "name a folder above both, or scan them one after the other."
         )
+
+
+def _check(outputs: Sequence[Path], files: Sequence[MediaFile], *, run: RunOptions) -> None:
+    _refuse_inputs(outputs, files)
+    _refuse_existing(outputs, run)
+    _refuse_unwritable(outputs)
+
+
+def _refuse_inputs(outputs: Sequence[Path], files: Sequence[MediaFile]) -> None:
+    inputs = {file.path.resolve() for file in files}
+    taken = [path for path in outputs if path.resolve() in inputs]
+    if taken:
+        raise UsageError(f"--out {taken[0]} is one of the inputs; choose another name.")
 
 
 def _refuse_existing(outputs: Sequence[Path], run: RunOptions) -> None:
@@ -80,3 +109,14 @@ def _refuse_existing(outputs: Sequence[Path], run: RunOptions) -> None:
     if existing and not run.overwrite:
         more = f" (and {len(existing) - 1} more)" if len(existing) > 1 else ""
         raise OutputError(f"{existing[0]} exists already{more}; add --overwrite to replace it.")
+
+
+def _refuse_unwritable(outputs: Sequence[Path]) -> None:
+    """Better to learn now than after a night's work."""
+    for folder in {path.parent for path in outputs}:
+        nearest = next(place for place in (folder, *folder.resolve().parents) if place.exists())
+        if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+            raise OutputError(
+                f"{folder} cannot be written ({nearest} is no folder that takes files); "
+                "choose another place with --out."
+            )

@@ -1,5 +1,6 @@
 """Device, precision and batch size: chosen once, and said aloud."""
 
+import gc
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -105,8 +106,17 @@ def halving_on_out_of_memory(run: Callable[[int], T], size: int) -> T:
     while True:
         try:
             return run(size)
-        except torch.OutOfMemoryError:
-            if size == 1:
+        except RuntimeError as error:
+            if size == 1 or not _is_out_of_memory(error):
                 raise
+        # Outside of the handler: its traceback would keep the tensors of the failed run alive.
+        gc.collect()
+        if torch.cuda.is_available():
             torch.cuda.empty_cache()
-            size = (size + 1) // 2
+        size = (size + 1) // 2
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    # CUDA has an error of its own; MPS and the CPU say it in words.
+    words = ("out of memory", "can't allocate memory")
+    return isinstance(error, torch.OutOfMemoryError) or any(w in str(error).lower() for w in words)

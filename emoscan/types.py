@@ -73,23 +73,13 @@ class Faces:
 
     def __post_init__(self) -> None:
         count = len(self.boxes)
-        _check("boxes", self.boxes, (count, 4), np.float32)
-        _check("scores", self.scores, (count,), np.float32)
-        _check("landmarks", self.landmarks, (count, 5, 2), np.float32)
-        _check("tracks", self.tracks, (count,), np.int32)
+        _check("boxes", self.boxes, shape=(count, 4), dtype=np.float32)
+        _check("scores", self.scores, shape=(count,), dtype=np.float32)
+        _check("landmarks", self.landmarks, shape=(count, 5, 2), dtype=np.float32)
+        _check("tracks", self.tracks, shape=(count,), dtype=np.int32)
 
     def __len__(self) -> int:
         return len(self.boxes)
-
-    @classmethod
-    def none(cls) -> "Faces":
-        """No face at all."""
-        return cls(
-            boxes=np.zeros((0, 4), np.float32),
-            scores=np.zeros(0, np.float32),
-            landmarks=np.zeros((0, 5, 2), np.float32),
-            tracks=np.zeros(0, np.int32),
-        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,7 +90,7 @@ class Emotions:
 
     def __post_init__(self) -> None:
         count = len(self.probabilities)
-        _check("probabilities", self.probabilities, (count, len(EMOTIONS)), np.float32)
+        _check("probabilities", self.probabilities, shape=(count, len(EMOTIONS)), dtype=np.float32)
         sums = self.probabilities.sum(axis=1)
         if not np.allclose(sums, 1, atol=1e-3):
             raise ValueError(f"probabilities must sum to 1 in each row, got sums {sums}")
@@ -109,7 +99,7 @@ class Emotions:
         return len(self.probabilities)
 
 
-def _check(name: str, array: NDArray[np.generic], shape: tuple[int, ...], dtype: type) -> None:
+def _check(name: str, array: NDArray[np.generic], *, shape: tuple[int, ...], dtype: type) -> None:
     if array.shape != shape or array.dtype != dtype:
         wanted = f"{shape} {np.dtype(dtype)}"
         raise ValueError(

@@ -2,6 +2,7 @@
 
     python examples/first_timeline.py [VIDEO] [FIGURE.png]
 
+Table and figure go to the current folder.
 Without a video it makes the demo's clip first (that needs scikit-image).
 """
 
@@ -19,7 +20,7 @@ import emoscan
 
 def main(video: Path, figure: Path) -> None:
     """Scan the video, take its longest track, and draw its expressions over time."""
-    table = video.with_suffix(".parquet")
+    table = Path(f"{video.stem}.parquet")
     emoscan.scan(video, table, run=emoscan.RunOptions(overwrite=True))
     timeline = emoscan.read_timeline(table)
     faces = timeline[timeline["status"] == "face"]
@@ -47,4 +48,4 @@ if __name__ == "__main__":
 
         arguments = [Path("portrait.mp4")]
         write_demo_clip(arguments[0])
-    main(arguments[0], arguments[1] if len(arguments) > 1 else arguments[0].with_suffix(".png"))
+    main(arguments[0], arguments[1] if len(arguments) > 1 else Path(f"{arguments[0].stem}.png"))

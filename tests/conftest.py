@@ -1,8 +1,41 @@
+import os
+import signal
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+# Set before torch is imported: the suite runs alike with and without a GPU.
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+from emoscan.cli.app import main
 from examples.demo_clip import write_demo_clip
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command line gave: exit code, stdout and stderr."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(monkeypatch, capfd, tmp_path_factory):
+    """Run a command line in an empty folder of its own."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("work"))
+    term = signal.getsignal(signal.SIGTERM)
+
+    def call(*words: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["emoscan", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return Result(int(end.value.code or 0), *capfd.readouterr())
+
+    yield call
+    signal.signal(signal.SIGTERM, term)
 
 
 @pytest.fixture(scope="session")

@@ -36,37 +36,28 @@ def test_the_exit_codes_are_the_programs() -> None:
     assert [int(code) for code, _ in rows] == [int(code) for code in ExitCode]
 
 
-def test_every_option_in_readme_exists() -> None:
-    help_text = "".join(
-        subprocess.run(
-            [sys.executable, "-m", "emoscan", command, "--help"],
-            capture_output=True, text=True, check=True, encoding="utf-8",
-        ).stdout
-        for command in ("video", "folder")
-    )  # fmt: skip
+def test_every_option_in_readme_exists(run) -> None:
+    help_text = run("video", "--help").out
     commands = [line for block in blocks("") for line in block.splitlines() if "emoscan " in line]
     named = {word for line in commands for word in line.split() if word.startswith("--")}
     assert len(named) >= 6
     assert all(option in help_text for option in named)
 
 
-def test_every_command_in_readme_runs(portrait_clip, tmp_path) -> None:
+def test_every_command_in_readme_runs(run, portrait_clip) -> None:
     """As a dry run, so that only what is written there is checked, not the networks again."""
     for name in ("interview.mp4", "street.mp4", "day1/a.mp4", "day2/b.mp4"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        shutil.copy(portrait_clip, tmp_path / name)
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "a.jpg").touch()
+        Path(name).parent.mkdir(exist_ok=True)
+        shutil.copy(portrait_clip, name)
+    Path("photos").mkdir()
+    Path("photos/a.jpg").touch()
     lines = [line for block in blocks("") for line in block.splitlines()]
     commands = [line for line in lines if re.match(r"emoscan (video|folder) ", line)]
     assert len(commands) >= 6
     for line in commands:
         words = shlex.split(line.split("#")[0].split("|")[0])[1:]
-        done = subprocess.run(
-            [sys.executable, "-m", "emoscan", *words, "--dry-run"],
-            cwd=tmp_path, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, (line, done.stderr)
+        result = run(*words, "--dry-run")
+        assert result.code == 0, (line, result.err)
 
 
 def test_readmes_python_runs(portrait_clip, tmp_path, monkeypatch, capsys) -> None:
@@ -96,7 +87,7 @@ def test_the_example_draws_a_track(portrait_clip, tmp_path) -> None:
     example = ROOT / "examples" / "first_timeline.py"
     done = subprocess.run(
         [sys.executable, str(example), str(video), str(figure)],
-        capture_output=True, text=True, check=False,
+        cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert figure.read_bytes().startswith(b"\x89PNG") and "track" in done.stdout

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from emoscan import RunOptions, ScanOptions
@@ -20,9 +22,9 @@ def test_times(text: str, seconds: float) -> None:
     assert parse_time_s(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "x", "-1", "1:2:3:4", "1:", "nan", "1e3"])
+@pytest.mark.parametrize("text", ["", "x", "-1", "1:2:3:4", "1:", "nan", "1e3", "1:90", "0:60:00"])
 def test_times_that_are_none(text: str) -> None:
-    with pytest.raises(UsageError, match="A time is seconds"):
+    with pytest.raises(UsageError, match="time"):
         parse_time_s(text)
 
 
@@ -32,10 +34,25 @@ def test_least_face() -> None:
     assert [str(parse_min_face(text)) for text in ("40", "5%", "2.5%")] == ["40", "5%", "2.5%"]
 
 
-@pytest.mark.parametrize("text", ["", "0", "-5", "x", "0%", "101%", "nan", "inf", "0.5"])
+@pytest.mark.parametrize("text", ["", "0", "-5", "x", "0%", "101%", "nan", "inf", "9"])
 def test_least_faces_that_make_no_sense(text: str) -> None:
     with pytest.raises(UsageError, match="--min-face"):
         parse_min_face(text)
+
+
+def test_a_share_never_asks_for_faces_too_small_for_the_network() -> None:
+    assert MinFace(share=0.01).in_px(200) == 10
+    with pytest.raises(UsageError):
+        MinFace()
+
+
+def test_plain_values_from_python_get_their_types() -> None:
+    options = ScanOptions(min_face="5%", precision="bf16", weights="w.safetensors")
+    assert options.min_face == MinFace(share=0.05) and options.precision is Precision.BF16
+    assert ScanOptions(min_face=60).min_face == MinFace(px=60)
+    assert RunOptions(format="csv", out=Path("x")).as_dict()["out"] == "x"
+    with pytest.raises(UsageError, match="--precision"):
+        ScanOptions(precision="fp8")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """The whole job from Python."""
 
+import errno
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,17 @@ from skimage import data
 import emoscan
 from emoscan import MediaKind, RunOptions, ScanOptions
 from emoscan.analyzer import Analyzer
-from emoscan.errors import MediaError, NoMediaError, OutputError
-from emoscan.events import Crashed, FileFinished, FileStarted, FramesDone, Note, ScanStarted
+from emoscan.errors import MediaError, NoMediaError, OutputError, UsageError
+from emoscan.events import (
+    Crashed,
+    FileFinished,
+    FileStarted,
+    FramesDone,
+    Note,
+    PartialKept,
+    ScanStarted,
+)
+from emoscan.media.find import find_media
 from emoscan.outcome import ProblemKind
 
 FRAMES = 50
@@ -186,12 +197,15 @@ def test_an_interrupt_keeps_the_rows_so_far(portrait_clip, tmp_path) -> None:
         if isinstance(event, FramesDone):
             raise KeyboardInterrupt
 
+    run = RunOptions(batch_size=8)
     with pytest.raises(KeyboardInterrupt):
-        emoscan.scan(portrait_clip, tmp_path / "t.parquet", listener=interrupt)
+        emoscan.scan(portrait_clip, tmp_path / "t.parquet", run=run, listener=interrupt)
     assert [path.name for path in tmp_path.iterdir()] == ["t.partial.parquet"]
     rows = emoscan.read_timeline(tmp_path / "t.partial.parquet")
     assert len(rows) == 8 and rows.attrs["media"]["frames_read"] == 8
-    assert "8 rows so far" in notes[-1].text
+    assert PartialKept(str(tmp_path / "t.partial.parquet"), 8) in notes
+    stopped = notes[-1].report
+    assert (stopped.frames, stopped.inputs, stopped.not_done, stopped.outputs) == (8, 1, 1, ())
 
 
 def test_a_dry_run_does_nothing(portrait_clip, tmp_path) -> None:
@@ -216,3 +230,44 @@ def test_csv_has_its_metadata_beside_it(portrait_clip, tmp_path) -> None:
     emoscan.scan(portrait_clip, tmp_path / "t.csv", options=ScanOptions(every=25))
     beside = json.loads((tmp_path / "t.csv.meta.json").read_text(encoding="utf-8"))
     assert beside["options"]["every"] == 25
+
+
+def test_fail_fast_stops_after_the_photo_that_failed(photos, tmp_path) -> None:
+    (photos / "b.jpg").write_bytes(b"broken")
+    run = RunOptions(fail_fast=True, batch_size=1)
+    report = emoscan.scan(photos, tmp_path / "t.csv", kind=MediaKind.PHOTO, run=run)
+    table = emoscan.read_timeline(tmp_path / "t.csv")
+    assert list(table["source"]) == ["a.jpg", "b.jpg"]
+    assert (report.inputs, report.not_done, report.exit_code) == (4, 2, 4)
+
+
+def test_a_full_disk_leaves_nothing_behind(portrait_clip, tmp_path, monkeypatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("emoscan.timeline.encoders.ParquetEncoder.finish", full)
+    with pytest.raises(OutputError, match="the disk is full"):
+        emoscan.scan(portrait_clip, tmp_path / "t.parquet", options=ScanOptions(every=10))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_photos_have_no_options_of_time(photos, tmp_path) -> None:
+    with pytest.raises(UsageError, match="photos have no time"):
+        emoscan.scan(photos, tmp_path / "t.csv", kind="photo", options=ScanOptions(fps=2))
+    with pytest.raises(UsageError, match="photos have no time"):
+        next(emoscan.analyze_images(photos, ScanOptions(every=2)))
+
+
+def test_rows_for_stdout_need_a_stream(portrait_clip) -> None:
+    with pytest.raises(UsageError, match="need a stream"):
+        emoscan.scan(portrait_clip, "-")
+
+
+def test_a_folder_that_cannot_be_listed_is_a_problem(photos, tmp_path, monkeypatch) -> None:
+    found = find_media([photos], MediaKind.PHOTO, recursive=True)
+    monkeypatch.setattr(
+        "emoscan.pipeline.find_media", lambda *_, **__: replace(found, unreadable=("closed",))
+    )
+    report = emoscan.scan(photos, tmp_path / "t.csv", kind=MediaKind.PHOTO)
+    assert [problem.source for problem in report.problems] == ["closed"]
+    assert report.exit_code == 4

@@ -13,6 +13,9 @@ def in_an_empty_folder(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+PHOTOS = [MediaFile(Path("photos/a.jpg"), "a.jpg")]
+
+
 def files(*sources: str) -> list[MediaFile]:
     return [MediaFile(Path("videos") / source, source) for source in sources]
 
@@ -20,15 +23,15 @@ def files(*sources: str) -> list[MediaFile]:
 def test_one_video_is_one_table() -> None:
     named = Path("a/interview.mp4")
     alone = [MediaFile(named, "interview.mp4")]
-    assert plan_videos([named], alone, RunOptions()).outputs == (
+    assert plan_videos([named], alone, run=RunOptions()).outputs == (
         Path("interview.emotions.parquet"),
     )
-    plan = plan_videos([named], alone, RunOptions(out="x/t.csv"))
+    plan = plan_videos([named], alone, run=RunOptions(out="x/t.csv"))
     assert (plan.outputs, plan.table_format) == ((Path("x/t.csv"),), TableFormat.CSV)
 
 
 def test_several_videos_are_a_folder_of_timelines() -> None:
-    plan = plan_videos([Path("videos")], files("a.mp4", "b/a.mkv"), RunOptions(out="out"))
+    plan = plan_videos([Path("videos")], files("a.mp4", "b/a.mkv"), run=RunOptions(out="out"))
     assert plan.outputs == (
         Path("out/timelines/a.mp4.parquet"),
         Path("out/timelines/b/a.mkv.parquet"),
@@ -36,45 +39,85 @@ def test_several_videos_are_a_folder_of_timelines() -> None:
 
 
 def test_a_folder_with_one_video_is_a_folder_of_timelines() -> None:
-    plan = plan_videos([Path("videos")], files("a.mp4"), RunOptions(format=TableFormat.CSV))
+    plan = plan_videos([Path("videos")], files("a.mp4"), run=RunOptions(format=TableFormat.CSV))
     assert plan.outputs == (Path("videos.emotions/timelines/a.mp4.csv"),)
 
 
 def test_stdout_takes_all() -> None:
-    plan = plan_videos([Path("videos")], files("a.mp4", "b.mp4"), RunOptions(out="-"))
+    plan = plan_videos([Path("videos")], files("a.mp4", "b.mp4"), run=RunOptions(out="-"))
     assert plan.streams and plan.outputs == (None, None)
-    assert plan_table("photos", RunOptions(out="-", format=TableFormat.JSONL)).streams
+    assert plan_table(
+        [Path("photos")], PHOTOS, run=RunOptions(out="-", format=TableFormat.JSONL)
+    ).streams
 
 
 def test_two_videos_never_share_a_table() -> None:
     named = [Path("one/a.mp4"), Path("two/a.mp4")]
     clash = [MediaFile(path, path.name) for path in named]
-    with pytest.raises(UsageError, match="would share"):
-        plan_videos(named, clash, RunOptions(out="out"))
+    with pytest.raises(UsageError, match="would both be called"):
+        plan_videos(named, clash, run=RunOptions(out="out"))
 
 
 def test_for_several_videos_out_is_no_file() -> None:
     with pytest.raises(UsageError, match="is a folder, not a file"):
-        plan_videos([Path("videos")], files("a.mp4", "b.mp4"), RunOptions(out="t.parquet"))
+        plan_videos([Path("videos")], files("a.mp4", "b.mp4"), run=RunOptions(out="t.parquet"))
 
 
 def test_for_one_table_out_is_no_folder(tmp_path) -> None:
     with pytest.raises(UsageError, match="name a file such as"):
-        plan_table("photos", RunOptions(out=str(tmp_path)))
+        plan_table([Path("photos")], PHOTOS, run=RunOptions(out=str(tmp_path)))
 
 
 def test_existing_tables_are_refused_before_the_start() -> None:
     Path("t.parquet").touch()
     with pytest.raises(OutputError, match="--overwrite"):
-        plan_table("photos", RunOptions(out="t.parquet"))
-    assert plan_table("photos", RunOptions(out="t.parquet", overwrite=True)).outputs
+        plan_table([Path("photos")], PHOTOS, run=RunOptions(out="t.parquet"))
+    assert plan_table(
+        [Path("photos")], PHOTOS, run=RunOptions(out="t.parquet", overwrite=True)
+    ).outputs
     existing = Path("out/timelines/b.mp4.parquet")
     existing.parent.mkdir(parents=True)
     existing.touch()
     with pytest.raises(OutputError, match=r"b\.mp4\.parquet exists already"):
-        plan_videos([Path("videos")], files("a.mp4", "b.mp4"), RunOptions(out="out"))
+        plan_videos([Path("videos")], files("a.mp4", "b.mp4"), run=RunOptions(out="out"))
 
 
 def test_unknown_suffixes_are_refused() -> None:
     with pytest.raises(UsageError, match="xlsx"):
-        plan_table("photos", RunOptions(out="t.xlsx"))
+        plan_table([Path("photos")], PHOTOS, run=RunOptions(out="t.xlsx"))
+
+
+def test_an_input_is_never_replaced() -> None:
+    video = Path("a.mp4")
+    video.touch()
+    run = RunOptions(out="a.mp4", format=TableFormat.CSV, overwrite=True)
+    with pytest.raises(UsageError, match="one of the inputs"):
+        plan_videos([video], [MediaFile(video, "a.mp4")], run=run)
+
+
+def test_two_photos_of_one_name_are_refused() -> None:
+    named = [Path("one"), Path("two")]
+    clash = [MediaFile(path / "a.jpg", "a.jpg") for path in named]
+    with pytest.raises(UsageError, match="would both be called"):
+        plan_table(named, clash, run=RunOptions(out="t.csv"))
+    with pytest.raises(UsageError, match="would both be called"):
+        plan_videos(named, clash, run=RunOptions(out="-"))
+
+
+def test_names_without_out() -> None:
+    both = [Path("one"), Path("two")]
+    assert plan_table(both, PHOTOS, run=RunOptions()).outputs == (Path("photos.emotions.parquet"),)
+    assert plan_videos(both, files("a.mp4", "b.mp4"), run=RunOptions()).outputs[0] == (
+        Path("videos.emotions/timelines/a.mp4.parquet")
+    )
+
+
+def test_a_trailing_slash_names_a_folder() -> None:
+    with pytest.raises(UsageError, match="is a folder"):
+        plan_table([Path("photos")], PHOTOS, run=RunOptions(out="new/"))
+
+
+def test_a_place_that_takes_no_files_is_refused_at_once() -> None:
+    Path("file").touch()
+    with pytest.raises(OutputError, match="cannot be written"):
+        plan_table([Path("photos")], PHOTOS, run=RunOptions(out="file/t.csv"))

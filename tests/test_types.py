@@ -4,10 +4,6 @@ import pytest
 from emoscan.types import Emotions, Faces
 
 
-def test_no_faces() -> None:
-    assert len(Faces.none()) == 0
-
-
 @pytest.mark.parametrize(
     ("field", "value"),
     [

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.torch
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from emoscan.emotion.checkpoint import Checkpoint, save_checkpoint
 from emoscan.emotion.crop import CropSettings, Normalisation, normalise, to_input
-from emoscan.emotion.network import ARCHITECTURE, create_network
+from emoscan.emotion.network import ARCHITECTURE, create_network, load_backbone
 from emoscan.emotions import EMOTIONS
 from training.augment import augment
 from training.fer2013 import LabelledImages, load_split
@@ -37,6 +38,9 @@ LABEL_SMOOTHING = 0.1
 def main() -> None:
     """Train, choose, measure, save."""
     args = _parse()
+    target = args.out / "best.safetensors"
+    if target.exists():
+        raise SystemExit(f"{target} is finished: PrivateTest is read once. Use another --out.")
     args.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
@@ -44,12 +48,17 @@ def main() -> None:
     public = load_split(args.data, "PublicTest")
     norm = _normalisation(train)
     network = create_network()
-    best = _fit(network, train, public, norm, args=args)
+    if args.init:
+        load_backbone(network, safetensors.torch.load_file(args.init))
+    best = _fit(network, train=train, public=public, norm=norm, args=args)
     network.load_state_dict(best["network"])
     network.half().float()  # what ships is half precision: measure that
-    temperature = _fit_temperature(_logits(network, public, norm), torch.from_numpy(public.labels))
+    temperature = _fit_temperature(
+        _logits(network, public, norm=norm), torch.from_numpy(public.labels)
+    )
     private = load_split(args.data, "PrivateTest")
-    metrics = _metrics(network, {"PublicTest": public, "PrivateTest": private}, norm, temperature)
+    splits = {"PublicTest": public, "PrivateTest": private}
+    metrics = _metrics(network, splits, norm=norm, temperature=temperature)
     metrics["best_epoch"] = best["epoch"]
     checkpoint = Checkpoint(
         model_id=args.model_id,
@@ -63,12 +72,12 @@ def main() -> None:
             "name": "FER2013, Training images",
             "images": len(train.labels),
             "selected_on": "PublicTest",
-            "initialised": "random",
+            "initialised": args.init.name if args.init else "random",
             "epochs": args.epochs,
             "seed": args.seed,
         },
     )
-    save_checkpoint(args.out / "best.safetensors", network.half().state_dict(), checkpoint)
+    save_checkpoint(target, network.half().state_dict(), checkpoint)
     print(json.dumps(metrics, indent=2))
 
 
@@ -76,6 +85,11 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with train/ and test/")
     parser.add_argument("--out", type=Path, required=True, help="folder for states and weights")
+    parser.add_argument(
+        "--init",
+        type=Path,
+        help="start from a ResNet18 state dict in torchvision's format, as safetensors",
+    )
     parser.add_argument("--model-id", default="emoscan-resnet18-1")
     parser.add_argument("--epochs", type=int, default=26)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -90,10 +104,10 @@ def _normalisation(train: LabelledImages) -> Normalisation:
 
 def _fit(
     network: nn.Module,
+    *,
     train: LabelledImages,
     public: LabelledImages,
     norm: Normalisation,
-    *,
     args: argparse.Namespace,
 ) -> dict[str, Any]:
     """Train to the last epoch; returns the best epoch's number, accuracy and weights."""
@@ -109,15 +123,19 @@ def _fit(
         optimizer, PEAK_LEARNING_RATE, total_steps=steps, pct_start=WARM_UP_SHARE
     )
     parts = {"network": network, "optimizer": optimizer, "schedule": schedule}
-    first, best = _restore(args.out / "state.pt", parts)
+    recipe = {"epochs": args.epochs, "seed": args.seed, "init": str(args.init)}
+    first, best = _restore(args.out / "state.pt", parts, recipe=recipe)
     for epoch in range(first, args.epochs):
         began = time.monotonic()
-        loss, accuracy = _train_epoch(network, train, norm, optimizer, schedule)
-        public_accuracy = _accuracy(_logits(network, public, norm), public.labels)
+        loss, accuracy = _train_epoch(
+            network, train, norm=norm, optimizer=optimizer, schedule=schedule
+        )
+        public_accuracy = _accuracy(_logits(network, public, norm=norm), public.labels)
         if public_accuracy > best["accuracy"]:
             weights = {name: value.clone() for name, value in network.state_dict().items()}
             best = {"epoch": epoch + 1, "accuracy": public_accuracy, "network": weights}
-        _save(args.out / "state.pt", parts, epoch + 1, best)
+        state = {"epoch": epoch + 1, "best": best, "recipe": recipe}
+        _save(args.out / "state.pt", parts, progress=state)
         print(
             f"epoch {epoch + 1}/{args.epochs}  loss {loss:.4f}  training {accuracy:.4f}  "
             f"PublicTest {public_accuracy:.4f}  best {best['accuracy']:.4f}  "
@@ -130,6 +148,7 @@ def _fit(
 def _train_epoch(
     network: nn.Module,
     train: LabelledImages,
+    *,
     norm: Normalisation,
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
@@ -154,7 +173,7 @@ def _train_epoch(
 
 
 @torch.inference_mode()
-def _logits(network: nn.Module, data: LabelledImages, norm: Normalisation) -> Tensor:
+def _logits(network: nn.Module, data: LabelledImages, *, norm: Normalisation) -> Tensor:
     network.eval()
     batches = torch.from_numpy(data.images).split(EVALUATION_BATCH)
     return torch.cat([network(to_input(batch, norm)) for batch in batches])
@@ -172,11 +191,15 @@ def _fit_temperature(logits: Tensor, labels: Tensor) -> float:
 
 
 def _metrics(
-    network: nn.Module, splits: dict[str, LabelledImages], norm: Normalisation, temperature: float
+    network: nn.Module,
+    splits: dict[str, LabelledImages],
+    *,
+    norm: Normalisation,
+    temperature: float,
 ) -> dict[str, Any]:
     metrics: dict[str, Any] = {}
     for name, data in splits.items():
-        logits = _logits(network, data, norm)
+        logits = _logits(network, data, norm=norm)
         labels = torch.from_numpy(data.labels)
         metrics[name] = {
             "accuracy": round(_accuracy(logits, data.labels), 4),
@@ -190,18 +213,23 @@ def _metrics(
     return metrics
 
 
-def _save(path: Path, parts: dict[str, Any], epoch: int, best: dict[str, Any]) -> None:
+def _save(path: Path, parts: dict[str, Any], *, progress: dict[str, Any]) -> None:
     state = {name: part.state_dict() for name, part in parts.items()}
-    state |= {"epoch": epoch, "best": best, "random": torch.get_rng_state()}
-    torch.save(state, path.with_suffix(".writing"))
-    path.with_suffix(".writing").replace(path)
+    state |= progress | {"random": torch.get_rng_state()}
+    writing = path.with_suffix(".writing")
+    torch.save(state, writing)
+    writing.replace(path)
 
 
-def _restore(path: Path, parts: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+def _restore(
+    path: Path, parts: dict[str, Any], *, recipe: dict[str, Any]
+) -> tuple[int, dict[str, Any]]:
     """The epoch to go on with and the best so far."""
     if not path.exists():
         return 0, {"epoch": 0, "accuracy": 0.0, "network": {}}
     state = torch.load(path, weights_only=True)
+    if state["recipe"] != recipe:
+        raise SystemExit(f"{path} belongs to {state['recipe']}, not {recipe}. Use another --out.")
     for name, part in parts.items():
         part.load_state_dict(state[name])
     torch.set_rng_state(state["random"])

@@ -4,10 +4,12 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -21,9 +23,9 @@ from emoscan.cli.console import (
     print_report,
 )
 from emoscan.cli.parameters import takes_options
-from emoscan.errors import EmoscanError, ExitCode, UsageError
+from emoscan.errors import EmoscanError, ExitCode, OutputError, UsageError
 from emoscan.media.find import MediaKind
-from emoscan.options import STANDARD_OUTPUT, RunOptions, ScanOptions
+from emoscan.options import STANDARD_OUTPUT, VIDEO_ONLY, RunOptions, ScanOptions
 from emoscan.outcome import ScanReport
 
 app = typer.Typer(
@@ -32,6 +34,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+# click's UsageError: typer imports click or carries a copy of its own, depending on its version.
+COMMAND_LINE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
 
 
 class Terminated(KeyboardInterrupt):
@@ -44,16 +50,16 @@ def video(
     paths: list[Path], options: ScanOptions, run: RunOptions, terminal: TerminalOptions
 ) -> None:
     """Scan videos: one table of faces and expressions for each."""
-    _scan_and_exit(MediaKind.VIDEO, paths, options, run, terminal)
+    _scan_and_exit(MediaKind.VIDEO, paths, options=options, run=run, terminal=terminal)
 
 
 @app.command()
-@takes_options(ScanOptions, RunOptions, TerminalOptions)
+@takes_options(ScanOptions, RunOptions, TerminalOptions, without=VIDEO_ONLY)
 def folder(
     paths: list[Path], options: ScanOptions, run: RunOptions, terminal: TerminalOptions
 ) -> None:
     """Scan photos: one table of faces and expressions for all of them."""
-    _scan_and_exit(MediaKind.PHOTO, paths, options, run, terminal)
+    _scan_and_exit(MediaKind.PHOTO, paths, options=options, run=run, terminal=terminal)
 
 
 @app.command()
@@ -86,44 +92,35 @@ def _root(
 def _scan_and_exit(
     kind: MediaKind,
     paths: list[Path],
+    *,
     options: ScanOptions,
     run: RunOptions,
     terminal: TerminalOptions,
 ) -> NoReturn:
     console = make_console(terminal)
-    try:
-        report = _scan(kind, paths, options, run, terminal=terminal, console=console)
-    except EmoscanError as error:
-        code = _fail(console, error, verbose=terminal.verbose)
-    except Terminated:
-        code = _stop(console, "Terminated.", ExitCode.TERMINATED)
-    except KeyboardInterrupt:
-        code = _stop(console, "Interrupted.", ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        code = _reader_left(console)
-    except Exception as error:
-        code = _confess(console, error, verbose=terminal.verbose)
-    else:
-        print_report(report, console, terminal)
-        code = report.exit_code
-    raise typer.Exit(code)
+    view = ProgressView(console, terminal)
+    with _ending_in_a_sentence(console, view, terminal):
+        if run.out == STANDARD_OUTPUT and terminal.json:
+            raise UsageError("--json and --out - both want stdout; name a file with --out.")
+        report = _scan(kind, paths, options=options, run=run, view=view)
+        print_report(report, code=report.exit_code, console=console, options=terminal)
+    raise typer.Exit(report.exit_code)
 
 
 def _scan(
     kind: MediaKind,
     paths: list[Path],
+    *,
     options: ScanOptions,
     run: RunOptions,
-    *,
-    terminal: TerminalOptions,
-    console: Console,
+    view: ProgressView,
 ) -> ScanReport:
-    if run.out == STANDARD_OUTPUT and terminal.json:
-        raise UsageError("--json and --out - both want stdout; name a file with --out.")
     signal.signal(signal.SIGTERM, _terminate)
     from emoscan.pipeline import scan
 
-    with ProgressView(console, terminal) as view:
+    if sys.stdout is None:
+        raise OutputError("There is no stdout; name a file with --out.")
+    with view:
         return scan(
             paths, kind=kind, options=options, run=run, listener=view, stdout=sys.stdout.buffer
         )
@@ -131,6 +128,31 @@ def _scan(
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     raise Terminated
+
+
+@contextmanager
+def _ending_in_a_sentence(
+    console: Console, view: ProgressView, terminal: TerminalOptions
+) -> Iterator[None]:
+    """What ends the job early becomes a sentence, the report so far and an exit code."""
+    try:
+        yield
+        return
+    except typer.Exit:
+        raise
+    except EmoscanError as error:
+        code = _fail(console, error, verbose=terminal.verbose)
+    except Terminated:
+        code = _stop(console, "Terminated.", code=ExitCode.TERMINATED)
+    except KeyboardInterrupt:
+        code = _stop(console, "Interrupted.", code=ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        raise typer.Exit(_leave_with_the_reader()) from None
+    except Exception as error:
+        code = _confess(console, error, verbose=terminal.verbose)
+    if view.stopped:
+        print_report(view.stopped, code=code, console=console, options=terminal)
+    raise typer.Exit(code)
 
 
 def _fail(console: Console, error: EmoscanError, *, verbose: bool) -> ExitCode:
@@ -151,25 +173,40 @@ def _print_traceback(console: Console, error: Exception, *, wanted: bool) -> Non
         console.print("".join(traceback.format_exception(error)), markup=False)
 
 
-def _stop(console: Console, word: str, code: ExitCode) -> ExitCode:
+def _stop(console: Console, word: str, *, code: ExitCode) -> ExitCode:
     console.print(word, style="yellow")
     return code
 
 
-def _reader_left(console: Console) -> ExitCode:
+def _leave_with_the_reader() -> ExitCode:
+    """`emoscan … | head` took what it wanted: no error, and nobody left to tell."""
     # Python flushes stdout once more when it ends, and would complain about the closed pipe.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    print_error(console, "Whatever read the rows from stdout closed it before the end.")
-    return ExitCode.OUTPUT
+    return ExitCode.DONE
 
 
 def main() -> None:
-    """Run the command line; what goes wrong before a command starts is one sentence as well."""
+    """Run the command line; what goes wrong outside of a scan is one sentence as well."""
+    console = make_console(TerminalOptions())
     try:
-        app()
+        code = app(standalone_mode=False)
+    except BrokenPipeError:
+        code = _leave_with_the_reader()
     except EmoscanError as error:
-        print_error(make_console(TerminalOptions()), str(error))
-        sys.exit(error.exit_code)
+        code = _fail(console, error, verbose=False)
+    except COMMAND_LINE_ERROR as error:
+        code = _explain(console, error)
+    except Exception as error:
+        code = _confess(console, error, verbose="--verbose" in sys.argv)
+    sys.exit(int(code or 0))
+
+
+def _explain(console: Console, error: Any) -> ExitCode:
+    command = error.ctx.command_path if error.ctx else "emoscan"
+    wrong = error.format_message().rstrip(".")
+    if wrong:  # else no command was named, and click has shown the help
+        print_error(console, f"{wrong}; “{command} --help” lists what fits.")
+    return ExitCode.USAGE
 
 
 if __name__ == "__main__":

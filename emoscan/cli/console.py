@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from types import TracebackType
 from typing import Self
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -22,6 +23,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from emoscan.errors import ExitCode
 from emoscan.events import (
     Crashed,
     Event,
@@ -29,13 +31,16 @@ from emoscan.events import (
     FileStarted,
     FramesDone,
     Note,
+    PartialKept,
     ScanStarted,
+    ScanStopped,
 )
+from emoscan.media.find import counted
 from emoscan.options import option
 from emoscan.outcome import ProblemKind, ScanReport
 
 BAR_CELLS = 24
-LONGEST_NAME = 32
+LONGEST_NAME_CELLS = 32
 MOST_PROBLEMS_SHOWN = 20
 
 
@@ -56,15 +61,21 @@ def make_console(options: TerminalOptions) -> Console:
     return Console(stderr=True, no_color=options.no_color or None, highlight=False, soft_wrap=True)
 
 
+def plain(text: str) -> str:
+    """File names may hold line breaks and escape sequences: those are shown, not obeyed."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 def print_error(console: Console, sentence: str) -> None:
     """One error, one sentence."""
-    console.print(Text.assemble(("Error: ", "bold red"), sentence))
+    console.print(Text.assemble(("Error: ", "bold red"), plain(sentence)))
 
 
 class _Speed(ProgressColumn):
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text(f"{speed:.1f} frames/s" if speed else "", style="cyan")
+        unit = task.fields["unit"]
+        return Text(f"{speed:.1f} {unit}/s" if speed and unit else "", style="cyan")
 
 
 class ProgressView:
@@ -77,6 +88,7 @@ class ProgressView:
         self._bars = _make_bars(console)
         self._batch: TaskID | None = None
         self._file: TaskID | None = None
+        self.stopped: ScanReport | None = None
 
     def __enter__(self) -> Self:
         if self._shows_bars:
@@ -100,21 +112,27 @@ class ProgressView:
         """Show one event."""
         match event:
             case Note(text):
-                self._say(Text(text, style="dim"))
+                self._say(Text(plain(text), style="dim"))
             case ScanStarted(files) if files > 1:
-                self._batch = self._bars.add_task("all files", total=files, faces="", unit="files")
+                self._batch = self._bars.add_task("all files", total=files, faces="", unit="")
             case FileStarted(source, expected):
                 self._start_file(source, expected)
             case FramesDone(frames, faces) if self._file is not None:
                 self._bars.update(self._file, completed=frames, faces=f"{faces:,} faces")
             case FileFinished():
                 self._finish_file(event)
+            case PartialKept(path, rows):  # --quiet too: this is all that is left
+                self._console.print(Text(plain(f"{counted(rows, 'row')} so far are in {path}.")))
+            case ScanStopped(report):
+                self.stopped = report
             case Crashed(_, error) if self._verbose:
                 self._console.print(Text("".join(traceback.format_exception(error))))
 
     def _start_file(self, source: str, expected: int | None) -> None:
-        name = source if len(source) <= LONGEST_NAME else f"…{source[1 - LONGEST_NAME :]}"
-        self._file = self._bars.add_task(name, total=expected, faces="0 faces")
+        name = plain(source)
+        while cell_len(name) > LONGEST_NAME_CELLS:
+            name = f"…{name[2:]}"
+        self._file = self._bars.add_task(name, total=expected, faces="0 faces", unit="frames")
 
     def _finish_file(self, event: FileFinished) -> None:
         if self._file is not None:
@@ -122,7 +140,7 @@ class ProgressView:
             self._file = None
         if self._batch is not None:
             self._bars.advance(self._batch)
-        if not self._shows_bars or event.problem:
+        if not self._shows_bars:  # the summary names problems
             self._say(_file_line(event))
 
     def _say(self, text: Text) -> None:
@@ -144,25 +162,27 @@ def _make_bars(console: Console) -> Progress:
 
 
 def _file_line(event: FileFinished) -> Text:
-    done = f"{event.frames:,} frames, {event.faces:,} faces, {event.seconds:.1f} s"
+    if event.problem and not event.output:
+        return Text(_named(event.source, event.problem), style="yellow")
+    done = f"{counted(event.frames, 'frame')}, {counted(event.faces, 'face')}"
     where = f" → {event.output}" if event.output else ""
-    line = Text(f"{event.source}: {done}{where}") if event.frames else Text()
-    if event.problem:
-        line.append("  " if event.frames else "")
-        line.append(_named(event.source, event.problem), style="yellow")
-    return line
+    line = Text(plain(f"{event.source}: {done}, {event.seconds:.1f} s{where}"))
+    return line.append(f"  {plain(event.problem)}", "yellow") if event.problem else line
 
 
 def _named(source: str, reason: str) -> str:
     """The sentence with the input's name in it."""
-    return reason if reason.startswith(source) else f"{source}: {reason}"
+    return plain(reason if reason.startswith(source) else f"{source}: {reason}")
 
 
-def print_report(report: ScanReport, console: Console, options: TerminalOptions) -> None:
+def print_report(
+    report: ScanReport, *, code: ExitCode, console: Console, options: TerminalOptions
+) -> None:
     """The summary on stderr, or with --json the report on stdout."""
     if options.json:
-        json.dump(_as_json(report), sys.stdout, ensure_ascii=False, indent=2)
+        json.dump(asdict(report) | {"exit_code": int(code)}, sys.stdout, indent=2)
         sys.stdout.write("\n")
+        sys.stdout.flush()
     elif options.quiet:
         _print_problems(report, console, most=None)
     elif report.dry_run:
@@ -171,13 +191,10 @@ def print_report(report: ScanReport, console: Console, options: TerminalOptions)
         _print_summary(report, console, options)
 
 
-def _as_json(report: ScanReport) -> dict[str, object]:
-    return asdict(report) | {"exit_code": int(report.exit_code)}
-
-
 def _print_plan(report: ScanReport, console: Console) -> None:
     for file in report.planned:
-        console.print(Text(f"{file.source}: {file.frames:,} frames → {file.output}"))
+        frames = counted(file.frames, "frame")
+        console.print(Text(plain(f"{file.source}: {frames} → {file.output}")))
     _print_problems(report, console, most=MOST_PROBLEMS_SHOWN)
     console.print(Text("Nothing was done: this was a dry run.", style="dim"))
 
@@ -189,7 +206,7 @@ def _print_summary(report: ScanReport, console: Console, options: TerminalOption
         console.print()
         console.print(_emotions(report))
     _print_problems(report, console, most=None if options.verbose else MOST_PROBLEMS_SHOWN)
-    if report.outputs:
+    if report.outputs and report.faces:
         console.print(Text.assemble("\nNext: ", (_next_command(report), "bold")))
 
 
@@ -198,7 +215,7 @@ def _facts(report: ScanReport) -> Table:
     table.add_column(style="dim", justify="right", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in _fact_rows(report):
-        table.add_row(name, Text(value))
+        table.add_row(name, Text(plain(value)))
     return table
 
 
@@ -206,8 +223,9 @@ def _fact_rows(report: ScanReport) -> list[tuple[str, str]]:
     share = f" ({report.frames_with_face / report.frames:.0%})" if report.frames else ""
     rows = [
         ("files", f"{report.inputs:,}"),
+        ("not looked at", f"{report.not_done:,} of them" if report.not_done else ""),
         ("frames looked at", f"{report.frames:,}"),
-        ("with a face", f"{report.frames_with_face:,}{share}"),
+        ("with a face", f"{report.frames_with_face:,}{share}" if report.frames else ""),
         ("unreadable", f"{report.unreadable:,}" if report.unreadable else ""),
         ("faces", f"{report.faces:,}"),
         ("tracks", f"{report.tracks:,}" if report.media_s else ""),
@@ -225,7 +243,7 @@ def _outputs(report: ScanReport) -> str:
 
 
 def _speed(report: ScanReport) -> str:
-    if not report.seconds:
+    if not report.seconds or not report.frames:
         return ""
     speed = f"{report.frames / report.seconds:.1f} frames/s"
     return speed + (
@@ -240,7 +258,8 @@ def _emotions(report: ScanReport) -> Table:
     table.add_column(justify="right")
     for emotion, count in report.emotions.items():
         share = count / report.faces
-        table.add_row(emotion, Text("█" * round(share * BAR_CELLS), style="cyan"), f"{share:.0%}")
+        bar = Text("█" * round(share * BAR_CELLS), style="cyan")
+        table.add_row(emotion, bar, f"{share:.0%}" if share >= 0.005 else "<1%")
     return table
 
 
@@ -249,7 +268,8 @@ def _print_problems(report: ScanReport, console: Console, *, most: int | None) -
         return
     failed = sum(problem.kind is ProblemKind.FAILED for problem in report.problems)
     damaged = len(report.problems) - failed
-    console.print(Text(f"\n{failed} failed, {damaged} damaged:", style="yellow"))
+    kinds = [f"{failed} failed" if failed else "", f"{damaged} damaged" if damaged else ""]
+    console.print(Text(f"\n{', '.join(filter(None, kinds))}:", style="yellow"))
     for problem in report.problems[:most]:
         console.print(Text(f"  {_named(problem.source, problem.reason)}"))
     hidden = len(report.problems) - (most or len(report.problems))
@@ -259,7 +279,7 @@ def _print_problems(report: ScanReport, console: Console, *, most: int | None) -
 
 def _next_command(report: ScanReport) -> str:
     table = f"emoscan.read_timeline({report.outputs[0]!r})"
-    code = f"import emoscan; print({table}.groupby('emotion', observed=True).size())"
+    code = f"import emoscan; print({table})"
     is_plain = not set(code) & set('"$`\\!')
     return f'python -c "{code}"' if is_plain else f"python -c {shlex.quote(code)}"
 

@@ -8,34 +8,57 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from emoscan.errors import UsageError
+
+
+def _path(text: str) -> Path:
+    """A path; an empty one would be the current folder, which nobody asked for."""
+    if not text:
+        raise UsageError("One of the paths is empty; name a file or a folder.")
+    return Path(text)
+
+
 Paths = Annotated[
     list[Path],
-    typer.Argument(metavar="PATH...", help="Files, folders or patterns.", show_default=False),
+    typer.Argument(
+        metavar="PATH...",
+        help="Files, folders or patterns.",
+        parser=_path,
+        show_default=False,
+    ),
 ]
 
 
-def takes_options(*classes: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command `(paths, *instances)` one option for each field of the classes."""
+def takes_options(
+    *classes: type, without: frozenset[str] = frozenset()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command `(paths, *instances)` one option for each field of the classes.
+
+    Fields in `without` are not offered and keep their defaults.
+    """
+    offered = {
+        kind: [field for field in fields(kind) if field.name not in without] for kind in classes
+    }
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         def run(**values: Any) -> None:
             paths = values.pop("paths")
-            command(paths, *(_build(kind, values) for kind in classes))
+            built = [
+                kind(**{field.name: values[field.name] for field in offered[kind]})
+                for kind in classes
+            ]
+            command(paths, *built)
 
         parameters = [_keyword("paths", Paths, inspect.Parameter.empty)]
         for kind in classes:
             hints = get_type_hints(kind)
-            parameters += [_parameter(field, hints[field.name], kind) for field in fields(kind)]
+            parameters += [_parameter(field, hints[field.name], kind) for field in offered[kind]]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {item.name: item.annotation for item in parameters}
         run.__name__, run.__doc__ = command.__name__, command.__doc__
         return run
 
     return decorate
-
-
-def _build(kind: type, values: dict[str, Any]) -> Any:
-    return kind(**{field.name: values[field.name] for field in fields(kind)})
 
 
 def _parameter(field: Field[Any], hint: Any, kind: type) -> inspect.Parameter:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from importlib.resources import files
@@ -64,15 +65,23 @@ def load_checkpoint(path: Path) -> LoadedCheckpoint:
     """Read a file that `save_checkpoint` wrote; MissingPartError where it is not one."""
     try:
         content = path.read_bytes()
-        with safetensors.safe_open(path, "pt") as opened:
-            header = (opened.metadata() or {}).get(HEADER_KEY)
         state = safetensors.torch.load(content)
     except OSError as error:
-        raise MissingPartError(f"The weights {path} cannot be read: {error.strerror}.") from error
+        raise MissingPartError(
+            f"The weights {path} cannot be read ({error.strerror}); name a file that emoscan's "
+            "training wrote, or leave --weights out."
+        ) from error
     except safetensors.SafetensorError as error:
         raise MissingPartError(f"{path} is not a safetensors file: {error}.") from error
-    about = _parse_header(header, path)
+    about = _parse_header(_header(content), path)
     return LoadedCheckpoint(about, state, hashlib.sha256(content).hexdigest(), path)
+
+
+def _header(content: bytes) -> str | None:
+    """Our entry in a safetensors file: 8 bytes of length, then JSON with `__metadata__`."""
+    length = int.from_bytes(content[:8], "little")
+    entries = json.loads(content[8 : 8 + length]).get("__metadata__") or {}
+    return entries.get(HEADER_KEY)
 
 
 def _parse_header(header: str | None, path: Path) -> Checkpoint:
@@ -91,16 +100,27 @@ def _parse_header(header: str | None, path: Path) -> Checkpoint:
 
 
 def _from_dict(settings: dict[str, Any]) -> Checkpoint:
-    missing = [field.name for field in fields(Checkpoint) if field.name not in settings]
-    if missing:
-        raise ValueError(f"{', '.join(missing)} missing")
-    return Checkpoint(
+    _require(settings, Checkpoint)
+    about = Checkpoint(
         model_id=str(settings["model_id"]),
         architecture=str(settings["architecture"]),
         labels=tuple(settings["labels"]),
-        crop=CropSettings(**settings["crop"]),
-        normalisation=Normalisation(**settings["normalisation"]),
+        crop=CropSettings(**_require(settings["crop"], CropSettings)),
+        normalisation=Normalisation(**_require(settings["normalisation"], Normalisation)),
         temperature=float(settings["temperature"]),
         metrics=dict(settings["metrics"]),
         training_data=dict(settings["training_data"]),
     )
+    crop, norm = about.crop, about.normalisation
+    scales = (about.temperature, norm.std, crop.side_px, crop.side_per_box_height)
+    if not all(0 < scale < math.inf for scale in scales) or not math.isfinite(norm.mean):
+        raise ValueError("temperature, std and sides must be above 0, and all numbers finite")
+    return about
+
+
+def _require(settings: dict[str, Any], kind: type) -> dict[str, Any]:
+    """The settings, if there is one for each field: today's defaults may differ from theirs."""
+    missing = [field.name for field in fields(kind) if field.name not in settings]
+    if missing:
+        raise ValueError(f"{', '.join(missing)} missing")
+    return settings

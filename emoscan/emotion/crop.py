@@ -51,7 +51,8 @@ def _squares(boxes: NDArray[np.float32], settings: CropSettings) -> NDArray[np.i
     centre_y = (boxes[:, 1] + boxes[:, 3]) / 2
     side = np.maximum(1, np.rint((boxes[:, 3] - boxes[:, 1]) * settings.side_per_box_height))
     squares = np.stack([centre_x - side / 2, centre_y - side / 2, side], axis=1)
-    whole: NDArray[np.int64] = np.rint(squares).astype(np.int64)
+    # Halves go up: rounded to even, an odd side would jump to and fro as its box moves.
+    whole: NDArray[np.int64] = np.floor(squares + 0.5).astype(np.int64)
     return whole
 
 

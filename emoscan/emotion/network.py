@@ -13,12 +13,12 @@ STEM_WEIGHT = "conv1.weight"
 HEAD_KEYS = ("fc.weight", "fc.bias")
 
 
-def create_network(*, num_classes: int = len(EMOTIONS)) -> nn.Module:
+def create_network() -> nn.Module:
     """A ResNet18 (He et al. 2016, arXiv 1512.03385) with random weights.
 
-    It maps (N, 1, 48, 48) normalised gray crops to (N, num_classes) logits.
+    It maps (N, 1, 48, 48) normalised gray crops to (N, 7) logits.
     """
-    network: nn.Module = torchvision.models.resnet18(weights=None, num_classes=num_classes)
+    network: nn.Module = torchvision.models.resnet18(weights=None, num_classes=len(EMOTIONS))
     network.conv1 = nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3, bias=False)
     nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
     return network

@@ -29,6 +29,7 @@ from emoscan.faces.candidates import (
 )
 from emoscan.faces.networks import Network, load_networks
 from emoscan.faces.resample import Picture, Pixels, Resampling
+from emoscan.runtime import halving_on_out_of_memory
 from emoscan.types import NO_TRACK, Faces
 
 __all__ = ["FaceDetector", "Resampling"]
@@ -78,7 +79,6 @@ class FaceDetector:
         self._resampling = resampling
         self._max_faces = max_faces
         self._budget = CPU_BUDGET if device.type == "cpu" else GPU_BUDGET
-        self._frames_px = self._budget.frames_px
 
     @torch.inference_mode()
     def detect(
@@ -100,17 +100,11 @@ class FaceDetector:
     def _detect_next(
         self, images: Sequence[NDArray[np.uint8]], min_faces_px: Sequence[float]
     ) -> list[Faces]:
-        """Faces of as many images as the budget allows; of none where it had to be halved."""
+        """Faces of as many images as the budget allows."""
         ends_px = np.cumsum([image.shape[0] * image.shape[1] for image in images])
-        count = max(1, int(np.searchsorted(ends_px, self._frames_px, side="right")))
+        count = max(1, int(np.searchsorted(ends_px, self._budget.frames_px, side="right")))
         pictures = [Picture(image) for image in images[:count]]
-        try:
-            return self._detect_batch(pictures, min_faces_px[:count])
-        except torch.cuda.OutOfMemoryError:
-            if count == 1:
-                raise
-            self._frames_px = int(ends_px[count - 1]) // 2
-            return []
+        return self._detect_batch(pictures, min_faces_px[:count])
 
     def _detect_batch(
         self, pictures: Sequence[Picture], min_faces_px: Sequence[float]
@@ -167,9 +161,18 @@ class FaceDetector:
         return Candidates.read(frames, boxes, np.concatenate(out))
 
     def _run(self, network: Network, pixels: NDArray[np.generic]) -> Floats:
-        """(N, H, W, 3) pixels through a network."""
-        images = torch.from_numpy(pixels).to(self._device).float().permute(0, 3, 1, 2)
-        out: Floats = network.layers(images).cpu().numpy()
+        """(N, H, W, 3) pixels through a network, in halves where memory runs out."""
+        images = torch.from_numpy(pixels)
+        parts = halving_on_out_of_memory(
+            lambda size: [self._run_batch(network, batch) for batch in images.split(size)],
+            len(images),
+        )
+        out: Floats = torch.cat(parts).numpy()
+        return out
+
+    def _run_batch(self, network: Network, images: torch.Tensor) -> torch.Tensor:
+        levels = images.to(self._device).float().permute(0, 3, 1, 2)
+        out: torch.Tensor = network.layers(levels).cpu()
         return out
 
     def _faces(self, found: Candidates) -> Faces:

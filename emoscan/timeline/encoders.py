@@ -155,6 +155,22 @@ def count_rows(path: Path, table_format: TableFormat) -> int:
         return sum(1 for _ in csv.reader(io.TextIOWrapper(file, "utf-8", newline=""))) - 1
 
 
+def cut_torn_row(path: Path, table_format: TableFormat) -> None:
+    """End a file of CSV or JSON lines that was cut short where its last whole row ends.
+
+    A file grows shorter even on a full disk. Raises OSError.
+    """
+    end = size = quotes = 0
+    with path.open("r+b") as file:
+        for line in file:
+            size += len(line)
+            if table_format is TableFormat.CSV:
+                quotes += line.count(b'"')  # a line break between two of them ends no row
+            if line.endswith(b"\n") and quotes % 2 == 0:
+                end = size
+        file.truncate(end)
+
+
 _as_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 

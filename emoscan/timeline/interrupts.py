@@ -3,7 +3,7 @@
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -24,11 +24,15 @@ def undisturbed() -> Iterator[None]:
     def remember(number: int, _frame: FrameType | None) -> None:
         arrived.append(number)
 
-    handlers = {number: signal.signal(number, remember) for number in _SIGNALS}
-    try:
+    with ExitStack() as afterwards:  # all of it, even if a signal comes through halfway
+        afterwards.callback(_raise_again, arrived)
+        for number in _SIGNALS:
+            handler = signal.getsignal(number) or signal.SIG_DFL
+            afterwards.callback(signal.signal, number, handler)
+            signal.signal(number, remember)
         yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler or signal.SIG_DFL)
-        for held_back in arrived:
-            signal.raise_signal(held_back)
+
+
+def _raise_again(numbers: list[int]) -> None:
+    for number in numbers:
+        signal.raise_signal(number)

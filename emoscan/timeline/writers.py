@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import os
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ import pyarrow as pa
 
 from emoscan.errors import OutputError, UsageError
 from emoscan.options import STANDARD_OUTPUT, TableFormat
-from emoscan.timeline.encoders import ENCODERS, count_rows
+from emoscan.timeline.encoders import ENCODERS, count_rows, cut_torn_row
 from emoscan.timeline.interrupts import undisturbed
 from emoscan.timeline.records import FaceRecord, record_batch
 from emoscan.timeline.schema import SCHEMA_VERSION, metadata_path
@@ -30,12 +31,13 @@ class TableWriter(Protocol):
     """One table that is being written. It ends with `commit`, `keep_partial` or `discard`.
 
     `write` and `commit` raise OutputError where the table cannot be written, and TypeError
-    for records that do not fit the schema; `discard` may follow any of them.
+    for records that do not fit the schema; `keep_partial` or `discard` may follow, no matter
+    which of them raised.
     """
 
     @property
     def rows(self) -> int:
-        """Rows taken so far."""
+        """Rows taken so far; after `keep_partial`, the rows that its table really holds."""
         ...
 
     def write(self, records: Sequence[FaceRecord]) -> None:
@@ -45,9 +47,11 @@ class TableWriter(Protocol):
         """Close the table, check it, and give it its name."""
 
     def keep_partial(self, metadata: Mapping[str, Any]) -> Path | None:
-        """Close what there is as NAME.partial.SUFFIX and say where.
+        """Close what there is as NAME.partial.SUFFIX, readable and whole, and say where.
 
-        None where there is no row, and after `commit`.
+        Where that name is taken, NAME.partial-2.SUFFIX and so on, unless the table may replace
+        others. None where there is no row, and after `commit`. Where nothing can be kept,
+        OutputError is raised, or what else was the reason, and what was written is discarded.
         """
         ...
 
@@ -93,13 +97,17 @@ def open_stream(stream: BinaryIO, table_format: TableFormat) -> TableWriter:
 class _FileTable:
     def __init__(self, out: Path, table_format: TableFormat, *, overwrite: bool) -> None:
         self._out, self._format, self._overwrite = out, table_format, overwrite
-        self._writing = out.with_name(f".{out.name}.writing")
+        # Another run, even on another computer, may be writing a table of the same name.
+        hidden = f".{out.name}.{os.getpid()}-{secrets.token_hex(4)}"
+        self._writing = out.with_name(f"{hidden}.writing")
+        self._metadata_writing = out.with_name(f"{hidden}.meta.json.writing")
         self._pending: list[FaceRecord] = []
         self._rows = 0
+        self._failure: BaseException | None = None
         with _in_words(out):
             _refuse_existing(out, overwrite=overwrite)
             out.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._writing.open("wb")
+            self._file = self._writing.open("xb")
             self._encoder = ENCODERS[table_format](self._file)
 
     @property
@@ -116,54 +124,117 @@ class _FileTable:
     def commit(self, metadata: Mapping[str, Any]) -> None:
         with undisturbed(), _in_words(self._out):
             _refuse_existing(self._out, overwrite=self._overwrite)
-            if self._finish(metadata) != self._rows:
+            self._finish(metadata)
+            if self._count_rows() != self._rows:
                 raise OutputError(f"{self._out} did not take all its rows; run the command again.")
-            self._publish(self._out, metadata, overwrite=self._overwrite)
+            self._write_metadata(metadata)
+            try:
+                self._publish(self._out)
+            except FileExistsError as error:
+                raise _exists_already(self._out) from error
 
     def keep_partial(self, metadata: Mapping[str, Any]) -> Path | None:
-        if not self._rows or not self._writing.exists():  # nothing to keep, or committed
+        try:
+            with undisturbed(), _in_words(self._out):
+                if self._rows and self._writing.exists():  # else nothing to keep, or committed
+                    self._end_where_possible(metadata)
+                    self._rows = max(0, self._count_rows())  # -1: not even CSV's header is there
+                    if self._rows:
+                        return self._publish_partial(metadata)
+        except Exception:
             self.discard()
-            return None
-        partial = self._out.with_name(f"{self._out.stem}.partial{self._out.suffix}")
-        with undisturbed(), _in_words(partial):
-            self._finish(metadata)
-            self._publish(partial, metadata, overwrite=True)
-        return partial
+            raise
+        self.discard()
+        return None
 
     def discard(self) -> None:
+        self._let_go()
+        for hidden in (self._writing, self._metadata_writing):
+            with suppress(OSError):
+                hidden.unlink(missing_ok=True)
+
+    def _encode_pending(self) -> None:
+        while self._pending:
+            taken, self._pending = self._pending[:BATCH_ROWS], self._pending[BATCH_ROWS:]
+            batch = record_batch(taken)
+            with self._ended_by_failure():
+                self._encoder.write(batch)
+
+    def _finish(self, metadata: Mapping[str, Any]) -> None:
+        """Write what is left and close the file, once; raises what has kept it from being whole."""
+        if self._failure:
+            raise self._failure
+        if not self._file.closed:
+            self._encode_pending()
+            with self._ended_by_failure():
+                self._encoder.finish(_as_json(metadata))
+                _sync(self._file)
+                self._file.close()
+
+    def _end_where_possible(self, metadata: Mapping[str, Any]) -> None:
+        """Close the file with the rows that are in it to their end."""
+        try:
+            self._finish(metadata)
+        except Exception:
+            # After a failure Arrow may write a footer that counts rows which are not there.
+            if self._format is TableFormat.PARQUET:
+                raise
+            self._let_go()
+            cut_torn_row(self._writing, self._format)
+
+    @contextmanager
+    def _ended_by_failure(self) -> Iterator[None]:
+        """A file that failed may end in the middle of a row: nothing must follow there."""
+        try:
+            yield
+        except BaseException as error:
+            self._failure = error
+            self._let_go()
+            raise
+
+    def _let_go(self) -> None:
+        """Close the file as it is."""
         self._pending.clear()
         if not self._file.closed:
             self._encoder.abandon()
             with suppress(OSError):
                 self._file.close()
-        with suppress(OSError):
-            self._writing.unlink(missing_ok=True)
 
-    def _encode_pending(self) -> None:
-        while self._pending:
-            batch = record_batch(self._pending[:BATCH_ROWS])
-            del self._pending[:BATCH_ROWS]
-            self._encoder.write(batch)
-
-    def _finish(self, metadata: Mapping[str, Any]) -> int:
-        """Close the file, and count the rows that are really in it."""
-        if not self._file.closed:
-            self._encode_pending()
-            self._encoder.finish(_as_json(metadata))
-            _sync(self._file)
-            self._file.close()
+    def _count_rows(self) -> int:
+        """The rows that are really in the closed file."""
         try:
             return count_rows(self._writing, self._format)
         except (pa.ArrowInvalid, csv.Error, ValueError) as error:
             raise OutputError(f"{self._out} was not written whole: {error}.") from error
 
-    def _publish(self, final: Path, metadata: Mapping[str, Any], *, overwrite: bool) -> None:
+    def _write_metadata(self, metadata: Mapping[str, Any]) -> None:
         if not self._encoder.holds_metadata:
-            _write_whole(metadata_path(final), _as_json(metadata))
-        if overwrite:
+            _write_whole(self._metadata_writing, _as_json(metadata))
+
+    def _publish_partial(self, metadata: Mapping[str, Any]) -> Path:
+        with suppress(OSError):  # on a full disk, rather rows without metadata than none
+            self._write_metadata(metadata)
+        number = 1
+        while True:
+            ordinal = f"-{number}" if number > 1 else ""
+            partial = self._out.with_name(f"{self._out.stem}.partial{ordinal}{self._out.suffix}")
+            try:
+                self._publish(partial)
+            except FileExistsError:
+                number += 1
+            else:
+                return partial
+
+    def _publish(self, final: Path) -> None:
+        """Give the table its name, then the metadata theirs; FileExistsError changes nothing."""
+        if self._overwrite:
             self._writing.replace(final)
         else:
             _move_without_replacing(self._writing, final)
+        if self._metadata_writing.exists():
+            self._metadata_writing.replace(metadata_path(final))
+        elif not self._encoder.holds_metadata:  # those of an earlier table would be wrong
+            metadata_path(final).unlink(missing_ok=True)
         _sync_folder(final.parent)
 
 
@@ -243,10 +314,11 @@ def _exists_already(out: Path) -> OutputError:
 def _move_without_replacing(writing: Path, final: Path) -> None:
     try:
         os.link(writing, final)  # unlike a rename, it fails where the name is taken
-    except FileExistsError as error:
-        raise _exists_already(final) from error
-    except OSError:  # a file system without links
-        _refuse_existing(final, overwrite=False)
+    except FileExistsError:
+        raise
+    except OSError as error:  # a file system without links
+        if final.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(final)) from error
         writing.replace(final)
     else:
         writing.unlink()
@@ -261,14 +333,15 @@ def _as_json(metadata: Mapping[str, Any]) -> bytes:
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    writing = path.with_name(f".{path.name}.writing")
+    """Write the whole file anew, or leave none."""
+    path.unlink(missing_ok=True)
     try:
-        with writing.open("wb") as file:
+        with path.open("xb") as file:
             file.write(content)
             _sync(file)
-        writing.replace(path)
-    finally:
-        writing.unlink(missing_ok=True)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _sync(file: BinaryIO) -> None:

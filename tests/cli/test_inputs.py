@@ -8,8 +8,8 @@ import pytest
 from skimage import data
 
 import emoscan
-from tests.cli.conftest import Result
 from tests.clips import cut_copy, even_times, noise_picture, sound_only, write_clip
+from tests.conftest import Result
 
 SIZE = (320, 240)
 UNEVEN_MS = [0, 33, 100, 110, 300, 333, 700, 1000, 1033, 1500]

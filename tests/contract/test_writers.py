@@ -7,6 +7,7 @@ import io
 import json
 import math
 import os
+import secrets
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,7 +22,7 @@ from emoscan.options import TableFormat
 from emoscan.timeline import encoders, writers
 from emoscan.timeline.read import read_timeline
 from emoscan.timeline.records import record_batch
-from emoscan.timeline.schema import CSV_COLUMNS, SCHEMA
+from emoscan.timeline.schema import CSV_COLUMNS, SCHEMA, metadata_path
 from emoscan.timeline.writers import format_of, open_stream, open_table
 from tests.timeline.samples import SOURCE, records
 
@@ -45,6 +46,16 @@ def open_new(out, overwrite=False):
 
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
+
+
+def keep(out, count, overwrite=False):
+    table = open_new(out, overwrite)
+    table.write(records(count))
+    return table.keep_partial(METADATA)
+
+
+def no_links(*_):
+    raise OSError(errno.EPERM, "no links here")
 
 
 def whole(out):
@@ -118,12 +129,43 @@ class TestFiles:
         assert open_new(out).keep_partial(METADATA) is None
         assert names(out.parent) == []
 
-    def test_a_partial_table_replaces_an_older_one(self, out):
-        for count in (2, 5):
-            table = open_new(out)
-            table.write(records(count))
-            partial = table.keep_partial(METADATA)
-        assert len(read_timeline(partial)) == len(records(5))
+    def test_a_partial_table_leaves_older_ones_alone(self, out):
+        kept = [keep(out, count) for count in (9, 5, 2)]
+        stem, suffix = out.stem, out.suffix
+        assert [partial.name for partial in kept] == [
+            f"{stem}.partial{suffix}",
+            f"{stem}.partial-2{suffix}",
+            f"{stem}.partial-3{suffix}",
+        ]
+        assert [len(read_timeline(partial)) for partial in kept] == [
+            len(records(count)) for count in (9, 5, 2)
+        ]
+        assert all(read_timeline(partial).attrs["source"] == SOURCE for partial in kept)
+
+    def test_a_partial_table_may_replace_an_older_one(self, out):
+        kept = [keep(out, count, overwrite=True) for count in (9, 5)]
+        assert kept[0] == kept[1]
+        assert len(read_timeline(kept[0])) == len(records(5))
+        assert names(out.parent) == whole(kept[0])
+
+    def test_two_runs_with_one_name_do_not_disturb_each_other(self, out):
+        first, second = open_new(out), open_new(out)
+        assert all(f".{out.name}.{os.getpid()}-" in name for name in names(out.parent))
+        first.write(records(30))
+        second.write(records(20))
+        second.discard()
+        first.commit(METADATA)
+        assert len(read_timeline(out)) == len(records(30))
+        assert names(out.parent) == whole(out)
+
+    def test_nobody_s_hidden_file_is_replaced(self, out, monkeypatch):
+        monkeypatch.setattr(secrets, "token_hex", lambda _: "same")
+        first = open_new(out)
+        first.write(records(30))
+        with pytest.raises(OutputError, match="cannot be written"):
+            open_new(out)
+        first.commit(METADATA)
+        assert len(read_timeline(out)) == len(records(30))
 
     def test_an_existing_table_is_kept(self, out):
         out.write_text("precious")
@@ -145,17 +187,32 @@ class TestFiles:
         table = open_new(out)
         monkeypatch.setattr(writers, "_refuse_existing", lambda *_, **__: None)
         out.write_text("precious")
+        metadata_path(out).write_text("precious too")
+        with pytest.raises(OutputError, match="use --overwrite"):
+            table.commit(METADATA)
+        table.discard()
+        assert out.read_text() == "precious"
+        assert metadata_path(out).read_text() == "precious too"
+        assert names(out.parent) == sorted([out.name, metadata_path(out).name])
+
+    def test_a_file_system_without_links(self, out, monkeypatch):
+        monkeypatch.setattr(os, "link", no_links)
+        open_new(out).commit(METADATA)
+        assert names(out.parent) == whole(out)
+
+    def test_an_existing_table_is_kept_without_links_too(self, out, monkeypatch):
+        monkeypatch.setattr(os, "link", no_links)
+        table = open_new(out)
+        table.write(records())
+        monkeypatch.setattr(writers, "_refuse_existing", lambda *_, **__: None)
+        out.write_text("precious")
         with pytest.raises(OutputError, match="use --overwrite"):
             table.commit(METADATA)
         assert out.read_text() == "precious"
-
-    def test_a_file_system_without_links(self, out, monkeypatch):
-        def refuse(*_):
-            raise OSError(errno.EPERM, "no links here")
-
-        monkeypatch.setattr(os, "link", refuse)
-        open_new(out).commit(METADATA)
-        assert names(out.parent) == whole(out)
+        assert [keep(out, 2), table.keep_partial(METADATA)] == [
+            out.with_name(f"{out.stem}.partial{out.suffix}"),
+            out.with_name(f"{out.stem}.partial-2{out.suffix}"),
+        ]
 
     def test_overwrite_replaces_only_at_the_end(self, out):
         out.write_text("old")
@@ -234,6 +291,14 @@ class TestFiles:
         table.discard()
         assert names(out.parent) == []
 
+    def test_the_rows_before_one_of_a_wrong_type_are_kept(self, out, monkeypatch):
+        monkeypatch.setattr(writers, "BATCH_ROWS", len(records()))
+        table = open_new(out)
+        table.write(records())
+        with pytest.raises(TypeError, match="Column source"):
+            table.write(records(source=3))
+        assert len(read_timeline(table.keep_partial(METADATA))) == table.rows == len(records())
+
     def test_a_table_that_lacks_rows_gets_no_name(self, out, monkeypatch):
         table = open_new(out)
         table.write(records())
@@ -310,6 +375,168 @@ class TestFullDisk:
         monkeypatch.setattr(Path, "open", refuse)
         with pytest.raises(OutputError, match=r"permission denied\); choose another place"):
             open_new(out)
+
+
+class FillingDisk(io.FileIO):
+    """A file on a disk with `room` bytes left; `passing`, there is room again after an error."""
+
+    def __init__(self, path, room, passing):
+        super().__init__(path, "xb")
+        self._room, self._passing = room, passing
+
+    def write(self, data):
+        room = self._room - self.tell()
+        if room <= 0:
+            if self._passing:
+                self._room = math.inf
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(data if len(data) <= room else bytes(data)[:room])
+
+
+def fail(*_):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+class TestWhatIsLeftOfAFailure:
+    @pytest.fixture(params=[False, True], ids=["lasting", "passing"])
+    def passing(self, request):
+        return request.param
+
+    @pytest.fixture
+    def filling(self, out, monkeypatch, passing):
+        """Begin a table on a disk that has so much room."""
+        monkeypatch.setattr(writers, "BATCH_ROWS", 100)
+        monkeypatch.setattr(encoders, "ROW_GROUP_ROWS", 200)
+
+        def begin(room):
+            def opened(path, _):
+                return io.BufferedWriter(FillingDisk(path, room, passing))
+
+            with monkeypatch.context() as during:
+                during.setattr(Path, "open", opened)
+                return open_new(out)
+
+        return begin
+
+    def test_is_whole_or_nothing_wherever_it_fails(self, filling, out):
+        parts = [records(140, source=f'“{name}”\n, 3" é.mp4') for name in "abc"]
+        written = [row for part in parts for row in part]
+        kept, room, step = set(), 0, 1_400 if out.suffix == ".parquet" else 5_003
+        while not out.exists():
+            table = filling(room)
+            try:
+                for part in parts:
+                    table.write(part)
+                table.commit(METADATA)
+            except OutputError:
+                kept.add(keep_what_there_is(table, out, written))
+            room += step
+        assert len(read_timeline(out)) == len(written)
+        assert 0 in kept
+        assert len(kept) > 5 or out.suffix == ".parquet"
+
+    def test_every_row_that_fits_is_kept(self, out):
+        resource = pytest.importorskip("resource")
+        rows = records(3000, source='3".mp4')
+        text = io.BytesIO()
+        if out.suffix != ".parquet":
+            open_stream(text, TableFormat(out.suffix[1:])).write(rows)
+        fitting = text.getvalue()[:8192].count(b"\n") - (out.suffix == ".csv")
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        table = open_new(out)
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))
+            with pytest.raises(OutputError, match="cannot be written"):
+                table.write(rows)
+                table.commit(METADATA)
+            assert keep_what_there_is(table, out, rows) == max(0, fitting)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    def test_only_parquet_needs_its_end(self, out, monkeypatch):
+        table = open_new(out)
+        table.write(records(30))
+        finished = []
+        finish = table._encoder.finish
+        monkeypatch.setattr(table._encoder, "finish", lambda _: finished.append(finish(_)))
+        monkeypatch.setattr(writers, "_sync", fail)
+        with pytest.raises(OutputError, match="disk is full"):
+            table.commit(METADATA)
+        monkeypatch.undo()
+        if out.suffix == ".parquet":
+            with pytest.raises(OutputError, match="disk is full"):
+                table.keep_partial(METADATA)
+            assert names(out.parent) == []
+        else:
+            partial = table.keep_partial(METADATA)
+            assert len(read_timeline(partial)) == table.rows == len(records(30))
+            assert names(out.parent) == whole(partial)
+        assert finished == [None]
+
+    def test_may_be_discarded(self, out, monkeypatch):
+        for name in ("_sync", "_write_whole", "_move_without_replacing"):
+            table = open_new(out)
+            table.write(records(30))
+            with monkeypatch.context() as during:
+                during.setattr(writers, name, fail)
+                if name != "_write_whole" or out.suffix != ".parquet":
+                    with pytest.raises(OutputError, match="disk is full"):
+                        table.commit(METADATA)
+            table.discard()
+            assert names(out.parent) == []
+
+    def test_nothing_hidden_stays_where_nothing_can_be_kept(self, out, monkeypatch):
+        table = open_new(out)
+        table.write(records(30))
+        monkeypatch.setattr(writers, "_move_without_replacing", fail)
+        with pytest.raises(OutputError, match="disk is full"):
+            table.keep_partial(METADATA)
+        assert names(out.parent) == []
+
+
+@pytest.mark.parametrize("table_format", STREAMED)
+class TestPartialMetadata:
+    def test_may_be_missing(self, out, monkeypatch):
+        table = open_new(out)
+        table.write(records())
+
+        def sync(file):
+            if "meta" in str(file.name):
+                fail()
+
+        monkeypatch.setattr(writers, "_sync", sync)
+        partial = table.keep_partial(METADATA)
+        assert len(read_timeline(partial)) == len(records())
+        assert names(out.parent) == [partial.name]
+
+    def test_of_another_table_do_not_stay(self, out, monkeypatch):
+        keep(out, 5)
+        table = open_new(out, overwrite=True)
+        table.write(records())
+        monkeypatch.setattr(writers, "_write_whole", fail)
+        partial = table.keep_partial(METADATA)
+        assert read_timeline(partial).attrs == {}
+        assert names(out.parent) == [partial.name]
+
+
+def keep_what_there_is(table, out, written):
+    """How many; they are the first rows, and then they are removed."""
+    try:
+        partial = table.keep_partial(METADATA)
+    except OutputError:
+        assert out.suffix == ".parquet"
+        partial = None
+    if partial is None:
+        assert names(out.parent) == []
+        return 0
+    frame = read_timeline(partial)
+    assert len(frame) == table.rows > 0
+    assert frame["frame"].tolist() == [row.frame for row in written[: table.rows]]
+    assert frame["source"].tolist() == [row.source for row in written[: table.rows]]
+    assert names(out.parent) == whole(partial)
+    for path in out.parent.iterdir():
+        path.unlink()
+    return table.rows
 
 
 @pytest.mark.parametrize("table_format", STREAMED)

@@ -65,6 +65,21 @@ def test_a_file_that_lacks_a_setting_is_refused(tmp_path, setting: str) -> None:
         load_checkpoint(saved(tmp_path, **{setting: None}))
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"crop": {"side_px": 48}},
+        {"normalisation": {"mean": 0.5}},
+        {"normalisation": {"mean": 0.5, "std": 0}},
+        {"temperature": 0},
+        {"temperature": float("nan")},
+    ],
+)
+def test_incomplete_or_senseless_settings_are_refused(tmp_path, changes) -> None:
+    with pytest.raises(MissingPartError, match="incomplete emoscan settings"):
+        load_checkpoint(saved(tmp_path, **changes))
+
+
 def test_other_labels_or_networks_are_refused(tmp_path) -> None:
     with pytest.raises(MissingPartError, match="this emoscan runs"):
         load_checkpoint(saved(tmp_path, labels=list(EMOTIONS[::-1])))

@@ -11,9 +11,9 @@ def box(x0: float, y0: float, x1: float, y1: float) -> np.ndarray:
 
 
 def test_the_median_box_of_fer2013_gives_the_image_back() -> None:
-    """A box 1.06 sides high around the centre, cut with 0.95, is the image itself."""
+    """The median box is 1.06 image sides high, around the centre."""
     image = np.random.default_rng(0).integers(0, 256, (48, 48), np.uint8)
-    half = 48 / SETTINGS.side_per_box_height / 2
+    half = 1.06 * 48 / 2
     crops = crop_faces(image, box(10, 24 - half, 38, 24 + half), SETTINGS)
     assert np.array_equal(crops[0], image)
 

@@ -8,7 +8,7 @@ import pytest
 from emoscan.emotions import EMOTIONS
 from emoscan.timeline.records import frame_records, record_batch, unreadable_record
 from emoscan.timeline.schema import SCHEMA
-from emoscan.types import NO_TRACK, Emotions, Faces, Unreadable
+from emoscan.types import NO_TRACK, Emotions, Unreadable
 from tests.timeline.samples import SOURCE, emotions, faces, frame, records
 
 
@@ -43,7 +43,7 @@ def test_values_are_plain_python():
 
 
 def test_a_frame_without_a_face_is_one_row():
-    (row,) = frame_records(frame(), Faces.none(), Emotions(np.zeros((0, 7), np.float32)))
+    (row,) = frame_records(frame(), faces(0), Emotions(np.zeros((0, 7), np.float32)))
     given = {name: value for name, value in asdict(row).items() if value is not None}
     assert given == {"source": SOURCE, "frame": 3, "time_s": 0.12, "status": "no_face"}
 

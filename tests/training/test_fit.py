@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torchvision
 from PIL import Image
+from safetensors.torch import save_file
 
 from emoscan.emotion.checkpoint import load_checkpoint
 from emoscan.emotions import EMOTIONS
@@ -61,7 +63,7 @@ def test_augmentation_draws_for_each_image() -> None:
     image = torch.rand(1, 1, 48, 48)
     changed = augment(image.repeat(8, 1, 1, 1))
     assert changed.shape == (8, 1, 48, 48)
-    assert 0 <= changed.min() and changed.max() <= 1
+    assert changed.min() >= 0 and changed.max() <= 1
     pairs = [(changed[i] - changed[j]).abs().mean() for i in range(8) for j in range(i)]
     assert min(pairs) > 0.01
 
@@ -72,8 +74,8 @@ def test_a_killed_run_goes_on_to_the_same_weights(dataset, tmp_path) -> None:
     code = (
         "import sys, training.fit as fit\n"
         "save = fit._save\n"
-        "def save_and_die(*state):\n"
-        "    save(*state)\n"
+        "def save_and_die(*state, **progress):\n"
+        "    save(*state, **progress)\n"
         "    sys.exit(0)\n"
         "fit._save = save_and_die\n"
         "fit.main()\n"
@@ -89,4 +91,26 @@ def test_a_killed_run_goes_on_to_the_same_weights(dataset, tmp_path) -> None:
     assert one.about == two.about
     assert all(torch.equal(one.state[name], two.state[name]) for name in one.state)
     assert one.about.training_data["images"] == 140
+    again = subprocess.run(
+        [sys.executable, "-m", "training.fit", *words], capture_output=True, text=True, check=False
+    )
+    assert again.returncode == 1 and "PrivateTest is read once" in again.stderr
     assert set(one.about.metrics) == {"PublicTest", "PrivateTest", "best_epoch"}
+
+
+def test_a_state_of_another_recipe_is_refused(dataset, tmp_path) -> None:
+    words = ["--data", str(dataset), "--out", str(tmp_path), "--seed", "1"]
+    fit(dataset, tmp_path, "--epochs", 1)
+    (tmp_path / "best.safetensors").unlink()
+    done = subprocess.run(
+        [sys.executable, "-m", "training.fit", *words], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1 and "belongs to" in done.stderr
+
+
+def test_it_starts_from_a_file_in_torchvisions_format(dataset, tmp_path) -> None:
+    start = tmp_path / "resnet18.safetensors"
+    save_file(torchvision.models.resnet18(weights=None).state_dict(), start)
+    fit(dataset, tmp_path / "out", "--epochs", 1, "--init", start)
+    trained = load_checkpoint(tmp_path / "out" / "best.safetensors")
+    assert trained.about.training_data["initialised"] == "resnet18.safetensors"
