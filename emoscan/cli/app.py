@@ -192,6 +192,8 @@ def main() -> None:
         code = app(standalone_mode=False)
     except BrokenPipeError:
         code = _leave_with_the_reader()
+    except (KeyboardInterrupt, typer.Abort):  # before the work began
+        code = _stop(console, "Interrupted.", code=ExitCode.INTERRUPTED)
     except EmoscanError as error:
         code = _fail(console, error, verbose=False)
     except COMMAND_LINE_ERROR as error:

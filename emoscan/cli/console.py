@@ -2,9 +2,11 @@
 
 import json
 import shlex
+import shutil
 import sys
 import traceback
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -281,7 +283,15 @@ def _next_command(report: ScanReport) -> str:
     table = f"emoscan.read_timeline({report.outputs[0]!r})"
     code = f"import emoscan; print({table})"
     is_plain = not set(code) & set('"$`\\!')
-    return f'python -c "{code}"' if is_plain else f"python -c {shlex.quote(code)}"
+    return f'{_python()} -c "{code}"' if is_plain else f"{_python()} -c {shlex.quote(code)}"
+
+
+def _python() -> str:
+    """How to call the interpreter that has emoscan: it may not be the first on the path."""
+    found = shutil.which("python")
+    if found and Path(found).parent == Path(sys.executable).parent:
+        return "python"
+    return shlex.quote(sys.executable)
 
 
 def print_info(facts: dict[str, str]) -> None:
