@@ -32,11 +32,11 @@ class _NoPicture:
 
     def rgb(self, scale: float = 1) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
         """Nothing."""
-        raise NotImplementedError
+        raise AssertionError("records need no pixels")
 
     def gray(self) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
         """Nothing."""
-        raise NotImplementedError
+        raise AssertionError("records need no pixels")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,9 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 from emoscan.cli.app import main
 from examples.demo_clip import write_demo_clip
 
+# Shells start background jobs with Ctrl-C ignored, and Python leaves it so.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 @dataclass(frozen=True)
 class Result:
