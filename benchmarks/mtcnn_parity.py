@@ -147,7 +147,7 @@ def print_speed(path: Path, stock: Detect, ours: dict[Resampling, Detect]) -> No
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--media", type=Path, default=Path("../shared/media"))
+    parser.add_argument("--media", type=Path, required=True, help="photos and videos")
     parser.add_argument("--only-speed", action="store_true", help="leave out what is found")
     arguments = parser.parse_args()
     suffixes = PHOTO_SUFFIXES | {".mp4"}
@@ -155,7 +155,10 @@ def main() -> None:
     stock, ours = stock_detector(), {how: our_detector(how) for how in Resampling}
     if not arguments.only_speed:
         print_agreement(paths, stock, ours)
-    print_speed(arguments.media / SPEED_CLIP, stock, ours)
+    if (arguments.media / SPEED_CLIP).exists():
+        print_speed(arguments.media / SPEED_CLIP, stock, ours)
+    else:
+        print(f"No speed is measured without {SPEED_CLIP}.")
 
 
 if __name__ == "__main__":

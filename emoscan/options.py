@@ -6,6 +6,7 @@ ScanOptions changes rows: it is recorded, hashed and compared. RunOptions does n
 import hashlib
 import json
 import math
+import operator
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -100,6 +101,14 @@ def parse_time_s(text: str) -> float:
     return seconds
 
 
+def _seconds(value: str | float) -> float:
+    """As `parse_time_s`, and numbers from 0 on as they are."""
+    seconds = parse_time_s(value) if isinstance(value, str) else float(value)
+    if not 0 <= seconds < math.inf:
+        raise UsageError(f"A time is at least 0 s, not {value}.")
+    return seconds
+
+
 def option(
     default: Any,
     text: str,
@@ -161,6 +170,12 @@ class ScanOptions:
     )
 
     def __post_init__(self) -> None:
+        _convert(self, "fps", float)
+        _convert(self, "every", operator.index)
+        _convert(self, "start_s", _seconds)
+        _convert(self, "end_s", _seconds)
+        _convert(self, "threshold", float)
+        _convert(self, "max_faces", operator.index)
         _convert(self, "min_face", parse_min_face)
         _convert(self, "precision", Precision)
         _convert(self, "weights", Path)
@@ -215,6 +230,7 @@ class RunOptions:
     batch_size: int | None = option(None, "Frames in one batch; default: by device.", metavar="N")
 
     def __post_init__(self) -> None:
+        _convert(self, "batch_size", operator.index)
         _convert(self, "out", str)
         _convert(self, "format", TableFormat)
         if self.batch_size is not None and self.batch_size < 1:

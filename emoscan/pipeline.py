@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from emoscan.analyzer import Analyzer
+from emoscan.emotion.checkpoint import load_checkpoint, shipped_weights
 from emoscan.errors import EmoscanError, MediaError, UsageError
 from emoscan.events import (
     Crashed,
@@ -31,7 +32,9 @@ from emoscan.media.video import Video, open_video
 from emoscan.options import STANDARD_OUTPUT, VIDEO_ONLY, RunOptions, ScanOptions
 from emoscan.outcome import PlannedFile, Problem, ProblemKind, ScanReport
 from emoscan.plan import Plan, plan_table, plan_videos
+from emoscan.runtime import choose_runtime
 from emoscan.tally import Tally
+from emoscan.timeline.interrupts import undisturbed
 from emoscan.timeline.records import FaceRecord
 from emoscan.timeline.schema import SCHEMA_VERSION
 from emoscan.timeline.writers import TableWriter, open_stream, open_table
@@ -100,7 +103,7 @@ def scan(
     plan = (plan_videos if kind is MediaKind.VIDEO else plan_table)(named, found.files, run=run)
     _tell_left_out(found, kind, listener=listener)
     if run.dry_run:
-        return _dry_run(found, plan, options=options, kind=kind)
+        return _dry_run(found, plan, options=options, run=run, kind=kind)
     analyzer = Analyzer(options, run)
     job = _Job(analyzer, plan, options=options, run=run, listener=listener, stdout=stdout)
     try:
@@ -130,7 +133,11 @@ def _unlisted(found: Found) -> list[Problem]:
     return [Problem(folder, ProblemKind.FAILED, reason) for folder in found.unreadable]
 
 
-def _dry_run(found: Found, plan: Plan, *, options: ScanOptions, kind: MediaKind) -> ScanReport:
+def _dry_run(
+    found: Found, plan: Plan, *, options: ScanOptions, run: RunOptions, kind: MediaKind
+) -> ScanReport:
+    choose_runtime(run.device, options.precision)
+    load_checkpoint(options.weights or shipped_weights())
     planned: list[PlannedFile] = []
     problems = _unlisted(found)
     one_a_file = len(plan.outputs) == len(found.files)
@@ -215,7 +222,8 @@ class _Job:
         self._listener(ScanStarted(len(files)))
         for file, out in zip(files, self._plan.outputs, strict=True):
             problem = self._scan_one(file.source, out, work=partial(self._write_video, file, out))
-            self._done += 1
+            if problem and problem.kind is ProblemKind.FAILED:
+                self._done += 1
             if problem and self._run.fail_fast:
                 break
 
@@ -261,7 +269,6 @@ class _Job:
         finally:
             self._total += tally
         self._problems += [problem] if problem else []
-        self._outputs += [str(out)] if out else []
         self._listener(
             FileFinished(
                 source=source,
@@ -278,20 +285,22 @@ class _Job:
         with _video_rows(file, self._analyzer, options=self._options) as (video, batches):
             self._listener(FileStarted(file.source, video.expected_frames(self._options)))
             about = partial(_about_video, video, tally)
-            self._write(batches, out, tally=tally, about_media=about)
+            self._write(batches, out, tally=tally, about_media=about, inputs=1)
             if not video.damage:
                 return None
             return Problem(file.source, ProblemKind.DAMAGED, " ".join(video.damage))
 
     def _write_photos(self, files: Sequence[MediaFile], out: Path | None, tally: Tally) -> None:
         self._listener(FileStarted(counted(len(files), "photo"), len(files)))
-        with _photo_rows(
-            files, self._analyzer, problems=self._problems, fail_fast=self._run.fail_fast
-        ) as batches:
+        broken: list[Problem] = []
+        fail_fast = self._run.fail_fast
+        with _photo_rows(files, self._analyzer, problems=broken, fail_fast=fail_fast) as batches:
+            about = partial(_about_photos, tally)
             try:
-                about = partial(_about_photos, tally)
-                self._write(batches, out, tally=tally, about_media=about)
+                self._write(batches, out, tally=tally, about_media=about, inputs=0)
             finally:
+                # The reading thread is ahead: what it found there has not been come to.
+                self._problems += broken[: tally.unreadable]
                 self._done = tally.frames + tally.unreadable
 
     def _write(
@@ -301,16 +310,23 @@ class _Job:
         *,
         tally: Tally,
         about_media: Callable[[], dict[str, Any]],
+        inputs: int,
     ) -> None:
+        """Write one table; `inputs` are done once it has its name."""
         writer = self._open(out)
         try:
             for rows in batches:
-                writer.write(rows)
-                tally.add(rows)
+                with undisturbed():  # rows and counts stay together
+                    writer.write(rows)
+                    tally.add(rows)
                 self._listener(FramesDone(tally.frames + tally.unreadable, tally.faces))
-            writer.commit(self._metadata(about_media()))
+            with undisturbed():  # what has its name is in the report
+                writer.commit(self._metadata(about_media()))
+                self._outputs += [str(out)] if out else []
+                self._done += inputs
         except BaseException:  # an interrupt too: nothing that was done is lost
-            self._keep_partial(writer, self._metadata(about_media()))
+            with undisturbed():  # nor the word about it, by a second Ctrl-C
+                self._keep_partial(writer, self._metadata(about_media()))
             raise
 
     def _keep_partial(self, writer: TableWriter, metadata: dict[str, Any]) -> None:

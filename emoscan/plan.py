@@ -13,6 +13,9 @@ from emoscan.timeline.writers import format_of
 
 TIMELINES = "timelines"
 
+# File systems allow 255, and `.partial-2` and `.meta.json` have to fit as well.
+MAX_NAME_BYTES = 230
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -33,8 +36,9 @@ def plan_videos(named: Sequence[Path], files: Sequence[MediaFile], *, run: RunOp
     Raises UsageError where two videos would share a table or --out does not fit, OutputError
     where a table exists and is not to be replaced, or cannot be written.
     """
-    if run.out == STANDARD_OUTPUT or [file.path for file in files] == list(named[:1]):
-        return plan_table(named, files, run=run, stem=named[0].stem)
+    is_single = len(files) == 1 and files[0].path in named
+    if is_single or run.out == STANDARD_OUTPUT:
+        return plan_table(named, files, run=run, stem=files[0].path.stem)
     _refuse_equal_sources(files)
     table_format = run.format or TableFormat.PARQUET
     folder = _timelines_folder(named, run.out)
@@ -76,7 +80,7 @@ def _timelines_folder(named: Sequence[Path], out: str | None) -> Path:
     if out is None:
         return Path(f"{_common_stem(named, default='videos')}.emotions") / TIMELINES
     if Path(out).suffix.lstrip(".") in list(TableFormat) or Path(out).is_file():
-        raise UsageError(f"For several videos --out is a folder, not a file such as {out}.")
+        raise UsageError(f"For several videos, or a folder of them, --out is a folder, not {out}.")
     return Path(out) / TIMELINES
 
 
@@ -92,9 +96,16 @@ def _refuse_equal_sources(files: Sequence[MediaFile]) -> None:
 
 
 def _check(outputs: Sequence[Path], files: Sequence[MediaFile], *, run: RunOptions) -> None:
+    _refuse_long_names(outputs)
     _refuse_inputs(outputs, files)
     _refuse_existing(outputs, run)
     _refuse_unwritable(outputs)
+
+
+def _refuse_long_names(outputs: Sequence[Path]) -> None:
+    long = [path for path in outputs if len(os.fsencode(path.name)) > MAX_NAME_BYTES]
+    if long:
+        raise UsageError(f"The table {long[0]} would have too long a name; shorten the input's.")
 
 
 def _refuse_inputs(outputs: Sequence[Path], files: Sequence[MediaFile]) -> None:

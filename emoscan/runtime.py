@@ -68,7 +68,7 @@ def _named_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         device = torch.device("meta")
-    if device.type not in MAX_BATCH_FRAMES:
+    if device.type not in MAX_BATCH_FRAMES or (device.type != "cuda" and device.index):
         raise UsageError(f"--device takes auto, cpu, cuda, cuda:N or mps, not “{name}”.")
     if device.type == "cuda":
         _require_cuda(device.index or 0)

@@ -29,7 +29,7 @@ class Result:
 def run(monkeypatch, capfd, tmp_path_factory):
     """Run a command line in an empty folder of its own."""
     monkeypatch.chdir(tmp_path_factory.mktemp("work"))
-    term = signal.getsignal(signal.SIGTERM)
+    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
 
     def call(*words: object) -> Result:
         monkeypatch.setattr(sys, "argv", ["emoscan", *map(str, words)])
@@ -38,7 +38,8 @@ def run(monkeypatch, capfd, tmp_path_factory):
         return Result(int(end.value.code or 0), *capfd.readouterr())
 
     yield call
-    signal.signal(signal.SIGTERM, term)
+    for number, handler in kept.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

@@ -47,7 +47,8 @@ def test_a_share_never_asks_for_faces_too_small_for_the_network() -> None:
 
 
 def test_plain_values_from_python_get_their_types() -> None:
-    options = ScanOptions(min_face="5%", precision="bf16", weights="w.safetensors")
+    options = ScanOptions(min_face="5%", precision="bf16", weights="w.safetensors", end_s="1:30")
+    assert options.end_s == 90
     assert options.min_face == MinFace(share=0.05) and options.precision is Precision.BF16
     assert ScanOptions(min_face=60).min_face == MinFace(px=60)
     assert RunOptions(format="csv", out=Path("x")).as_dict()["out"] == "x"
@@ -64,6 +65,11 @@ def test_plain_values_from_python_get_their_types() -> None:
         ({"start_s": 5, "end_s": 5}, "--end"),
         ({"threshold": 1}, "--threshold"),
         ({"max_faces": 0}, "--max-faces"),
+        ({"max_faces": 1.5}, "--max-faces"),
+        ({"every": "2.5"}, "--every"),
+        ({"start_s": -1}, "at least 0"),
+        ({"end_s": float("nan")}, "at least 0"),
+        ({"threshold": "high"}, "--threshold"),
     ],
 )
 def test_scan_options_that_make_no_sense(values, sentence: str) -> None:

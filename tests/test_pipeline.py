@@ -3,6 +3,7 @@
 import errno
 import json
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,13 @@ from skimage import data
 import emoscan
 from emoscan import MediaKind, RunOptions, ScanOptions
 from emoscan.analyzer import Analyzer
-from emoscan.errors import MediaError, NoMediaError, OutputError, UsageError
+from emoscan.errors import (
+    MediaError,
+    MissingPartError,
+    NoMediaError,
+    OutputError,
+    UsageError,
+)
 from emoscan.events import (
     Crashed,
     FileFinished,
@@ -271,3 +278,30 @@ def test_a_folder_that_cannot_be_listed_is_a_problem(photos, tmp_path, monkeypat
     report = emoscan.scan(photos, tmp_path / "t.csv", kind=MediaKind.PHOTO)
     assert [problem.source for problem in report.problems] == ["closed"]
     assert report.exit_code == 4
+
+
+def test_a_dry_run_checks_device_and_weights(portrait_clip) -> None:
+    with pytest.raises(MissingPartError):
+        emoscan.scan(
+            portrait_clip, options=ScanOptions(weights="absent"), run=RunOptions(dry_run=True)
+        )
+    with pytest.raises(UsageError, match="--device"):
+        emoscan.scan(portrait_clip, run=RunOptions(dry_run=True, device="cuda:7"))
+
+
+def test_problems_of_photos_do_not_run_ahead_of_their_rows(photos, tmp_path) -> None:
+    for name in ("b.jpg", "c.jpg"):
+        (photos / name).write_bytes(b"broken")
+    reports = []
+
+    def interrupt(event) -> None:
+        if isinstance(event, FramesDone):
+            time.sleep(0.2)  # for the reading thread to be ahead
+            raise KeyboardInterrupt
+        reports.append(event)
+
+    run = RunOptions(batch_size=1)
+    with pytest.raises(KeyboardInterrupt):
+        emoscan.scan(photos, tmp_path / "t.csv", kind="photo", run=run, listener=interrupt)
+    stopped = reports[-1].report
+    assert (stopped.frames, stopped.problems, stopped.not_done) == (1, (), 4)

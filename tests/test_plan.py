@@ -59,7 +59,7 @@ def test_two_videos_never_share_a_table() -> None:
 
 
 def test_for_several_videos_out_is_no_file() -> None:
-    with pytest.raises(UsageError, match="is a folder, not a file"):
+    with pytest.raises(UsageError, match="--out is a folder"):
         plan_videos([Path("videos")], files("a.mp4", "b.mp4"), run=RunOptions(out="t.parquet"))
 
 
@@ -121,3 +121,15 @@ def test_a_place_that_takes_no_files_is_refused_at_once() -> None:
     Path("file").touch()
     with pytest.raises(OutputError, match="cannot be written"):
         plan_table([Path("photos")], PHOTOS, run=RunOptions(out="file/t.csv"))
+
+
+def test_the_order_of_inputs_does_not_matter() -> None:
+    video = Path("a.mp4")
+    for named in ([video, Path("empty")], [Path("empty"), video]):
+        plan = plan_videos(named, [MediaFile(video, "a.mp4")], run=RunOptions(out="t.parquet"))
+        assert plan.outputs == (Path("t.parquet"),)
+
+
+def test_names_too_long_for_a_table_are_refused_before_the_start() -> None:
+    with pytest.raises(UsageError, match="too long a name"):
+        plan_videos([Path("videos")], files("あ" * 75 + ".mp4", "b.mp4"), run=RunOptions())

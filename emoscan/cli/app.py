@@ -21,6 +21,7 @@ from emoscan.cli.console import (
     print_error,
     print_info,
     print_report,
+    write_data,
 )
 from emoscan.cli.parameters import takes_options
 from emoscan.errors import EmoscanError, ExitCode, OutputError, UsageError
@@ -76,7 +77,7 @@ def info(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        sys.stdout.write(f"emoscan {version('emoscan')}\n")
+        write_data(f"emoscan {version('emoscan')}\n")
         raise typer.Exit
 
 
@@ -103,7 +104,10 @@ def _scan_and_exit(
         if run.out == STANDARD_OUTPUT and terminal.json:
             raise UsageError("--json and --out - both want stdout; name a file with --out.")
         report = _scan(kind, paths, options=options, run=run, view=view)
-        print_report(report, code=report.exit_code, console=console, options=terminal)
+        try:
+            print_report(report, code=report.exit_code, console=console, options=terminal)
+        except BrokenPipeError:  # the work is done, and its exit code still counts
+            _leave_with_the_reader()
     raise typer.Exit(report.exit_code)
 
 
@@ -115,7 +119,7 @@ def _scan(
     run: RunOptions,
     view: ProgressView,
 ) -> ScanReport:
-    signal.signal(signal.SIGTERM, _terminate)
+    _listen_to_signals()
     from emoscan.pipeline import scan
 
     if sys.stdout is None:
@@ -124,6 +128,13 @@ def _scan(
         return scan(
             paths, kind=kind, options=options, run=run, listener=view, stdout=sys.stdout.buffer
         )
+
+
+def _listen_to_signals() -> None:
+    """A closed terminal ends the work as SIGTERM does, unless nohup has it ignored."""
+    signal.signal(signal.SIGTERM, _terminate)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, _terminate)
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:

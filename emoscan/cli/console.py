@@ -8,7 +8,7 @@ import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -25,7 +25,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from emoscan.errors import ExitCode
+from emoscan.errors import ExitCode, OutputError
 from emoscan.events import (
     Crashed,
     Event,
@@ -58,9 +58,35 @@ class TerminalOptions:
     no_color: bool = option(False, "Print without colours.", flags=("--no-color",))
 
 
+class _Stderr(Console):
+    """Falls silent where nobody reads any more: a closed terminal does not end the work."""
+
+    def on_broken_pipe(self) -> None:
+        """Instead of rich's way, which ends the program."""
+        self.quiet = True
+
+    def print(self, *objects: Any, **settings: Any) -> None:
+        """Print, or never again."""
+        try:
+            super().print(*objects, **settings)
+        except OSError:
+            self.quiet = True
+
+
 def make_console(options: TerminalOptions) -> Console:
     """The console for everything but data: stderr."""
-    return Console(stderr=True, no_color=options.no_color or None, highlight=False, soft_wrap=True)
+    return _Stderr(stderr=True, no_color=options.no_color or None, highlight=False, soft_wrap=True)
+
+
+def write_data(text: str) -> None:
+    """Write to stdout. Raises OutputError where it cannot take it, but for a reader that left."""
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"Standard output cannot be written: {error.strerror}.") from error
 
 
 def plain(text: str) -> str:
@@ -182,9 +208,7 @@ def print_report(
 ) -> None:
     """The summary on stderr, or with --json the report on stdout."""
     if options.json:
-        json.dump(asdict(report) | {"exit_code": int(code)}, sys.stdout, indent=2)
-        sys.stdout.write("\n")
-        sys.stdout.flush()
+        write_data(json.dumps(asdict(report) | {"exit_code": int(code)}, indent=2) + "\n")
     elif options.quiet:
         _print_problems(report, console, most=None)
     elif report.dry_run:
@@ -297,5 +321,4 @@ def _python() -> str:
 def print_info(facts: dict[str, str]) -> None:
     """`emoscan info`: data, so it goes to stdout."""
     width = max(map(len, facts))
-    for name, value in facts.items():
-        sys.stdout.write(f"{name:<{width}}  {value}\n")
+    write_data("".join(f"{name:<{width}}  {value}\n" for name, value in facts.items()))

@@ -98,7 +98,8 @@ class _FileTable:
     def __init__(self, out: Path, table_format: TableFormat, *, overwrite: bool) -> None:
         self._out, self._format, self._overwrite = out, table_format, overwrite
         # Another run, even on another computer, may be writing a table of the same name.
-        hidden = f".{out.name}.{os.getpid()}-{secrets.token_hex(4)}"
+        # Nor may a long name grow too long.
+        hidden = f".emoscan-{os.getpid()}-{secrets.token_hex(4)}"
         self._writing = out.with_name(f"{hidden}.writing")
         self._metadata_writing = out.with_name(f"{hidden}.meta.json.writing")
         self._pending: list[FaceRecord] = []

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from skimage import data
 import emoscan
 from emoscan.cli.console import ProgressView
 from emoscan.events import FramesDone
+from emoscan.pipeline import _Job
 from emoscan.timeline.schema import CSV_COLUMNS
+from emoscan.timeline.writers import _FileTable
 from tests.conftest import Result
 
 
@@ -192,7 +195,9 @@ def test_a_folder_of_ten_photos_with_one_broken(run) -> None:
     assert table.loc[table["status"] == "unreadable", "source"].tolist() == ["4.jpg"]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)]
+)
 def test_signals_keep_the_rows_so_far(run, portrait_clip, monkeypatch, number, code) -> None:
     show = ProgressView.__call__
 
@@ -209,9 +214,60 @@ def test_signals_keep_the_rows_so_far(run, portrait_clip, monkeypatch, number, c
     assert len(emoscan.read_timeline("t.partial.parquet")) == 8
 
 
-def test_a_reader_that_takes_what_it_wants_is_no_error(portrait_clip) -> None:
-    import subprocess
+def test_a_second_interrupt_loses_neither_rows_nor_the_word_about_them(
+    run, portrait_clip, monkeypatch
+) -> None:
+    keep = _Job._keep_partial
 
+    def interrupted_again(self, writer, metadata) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        keep(self, writer, metadata)
+
+    show = ProgressView.__call__
+
+    def interrupt(self, event) -> None:
+        show(self, event)
+        if isinstance(event, FramesDone):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(_Job, "_keep_partial", interrupted_again)
+    monkeypatch.setattr(ProgressView, "__call__", interrupt)
+    result = run("video", portrait_clip, "--out", "t.csv", "--batch-size", 8)
+    assert result.code == 130 and "8 rows so far are in t.partial.csv" in result.err
+    assert len(emoscan.read_timeline("t.partial.csv")) == 8
+
+
+def test_an_interrupt_during_commit_still_reports_the_table(
+    run, portrait_clip, monkeypatch
+) -> None:
+    publish = _FileTable._publish
+
+    def interrupted(self, final) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        publish(self, final)
+
+    monkeypatch.setattr(_FileTable, "_publish", interrupted)
+    result = run("video", portrait_clip, "--out", "t.csv", "--every", 25, "--json")
+    report = json.loads(result.out)
+    assert result.code == 130 and report["outputs"] == ["t.csv"] and report["not_done"] == 0
+    assert sorted(path.name for path in Path().iterdir()) == ["t.csv", "t.csv.meta.json"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_stdout_is_an_output_error_and_a_full_stderr_is_none(
+    portrait_clip, tmp_path
+) -> None:
+    command = [sys.executable, "-m", "emoscan", "video", str(portrait_clip), "--every", "25"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*command, "--json"], cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, check=False
+        )
+        silent = subprocess.run([*command, "--overwrite"], cwd=tmp_path, stderr=full, check=False)
+    assert done.returncode == 7 and b"Standard output cannot be written" in done.stderr
+    assert silent.returncode == 0
+
+
+def test_a_reader_that_takes_what_it_wants_is_no_error(portrait_clip) -> None:
     command = [sys.executable, "-m", "emoscan", "video", str(portrait_clip), "--out", "-"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stderr is not None

@@ -150,7 +150,7 @@ class TestFiles:
 
     def test_two_runs_with_one_name_do_not_disturb_each_other(self, out):
         first, second = open_new(out), open_new(out)
-        assert all(f".{out.name}.{os.getpid()}-" in name for name in names(out.parent))
+        assert all(name.startswith(f".emoscan-{os.getpid()}-") for name in names(out.parent))
         first.write(records(30))
         second.write(records(20))
         second.discard()
