@@ -35,6 +35,9 @@ Threads = Literal["AUTO", "SLICE"]
 
 # Containers whose header declares a duration for each stream; in others FFmpeg estimates one.
 DECLARING = ("mov", "avi", "asf", "mxf")
+# Containers that store no presentation times. FFmpeg makes some up, in the order of the packets,
+# which are wrong where the codec reorders frames.
+WITHOUT_PTS = ("avi",)
 # How far before a key frame to seek: FFmpeg may overshoot it, as in transport streams.
 SEEK_BACK_S = (0, 2, 20)
 MICROSECOND = Fraction(1, 1_000_000)
@@ -264,11 +267,11 @@ def _survey(container: InputContainer, stream: VideoStream) -> tuple[PacketLog, 
     """Note every packet, and decode up to the first frame."""
     log = PacketLog()
     frames: list[VideoFrame] = []
+    has_pts = container.format.name not in WITHOUT_PTS
     for packet in packets(container, stream, _ignore):
         if is_shown(packet):
-            log.add(
-                pts=packet.pts, dts=packet.dts, duration=packet.duration, key=packet.is_keyframe
-            )
+            pts = packet.pts if has_pts else None
+            log.add(pts=pts, dts=packet.dts, duration=packet.duration, key=packet.is_keyframe)
         frames = frames or decode(stream, packet, _ignore)
     frames = frames or decode(stream, None, _ignore)
     return log, frames[0] if frames and len(log.pts) else None
