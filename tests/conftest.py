@@ -12,8 +12,9 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 from emoscan.cli.app import main
 from examples.demo_clip import write_demo_clip
 
-# Shells start background jobs with Ctrl-C ignored, and Python leaves it so.
+# Shells start background jobs with Ctrl-C ignored, nohup with SIGHUP, and Python leaves it so.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @dataclass(frozen=True)

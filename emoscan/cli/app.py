@@ -1,6 +1,5 @@
 """The commands. Heavy modules are imported inside them, so that --help answers at once."""
 
-import os
 import signal
 import sys
 import traceback
@@ -17,6 +16,7 @@ from rich.console import Console
 from emoscan.cli.console import (
     ProgressView,
     TerminalOptions,
+    abandon_stdout,
     make_console,
     print_error,
     print_info,
@@ -191,8 +191,7 @@ def _stop(console: Console, word: str, *, code: ExitCode) -> ExitCode:
 
 def _leave_with_the_reader() -> ExitCode:
     """`emoscan … | head` took what it wanted: no error, and nobody left to tell."""
-    # Python flushes stdout once more when it ends, and would complain about the closed pipe.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    abandon_stdout()
     return ExitCode.DONE
 
 

@@ -1,6 +1,7 @@
 """Everything that emoscan prints: progress, sentences and the summary."""
 
 import json
+import os
 import shlex
 import shutil
 import sys
@@ -86,7 +87,13 @@ def write_data(text: str) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
+        abandon_stdout()
         raise OutputError(f"Standard output cannot be written: {error.strerror}.") from error
+
+
+def abandon_stdout() -> None:
+    """Python flushes stdout once more when it ends, and would fail there a second time."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def plain(text: str) -> str:
