@@ -16,7 +16,7 @@ from rich.console import Console
 from emoscan.cli.console import (
     ProgressView,
     TerminalOptions,
-    abandon_stdout,
+    abandon,
     make_console,
     print_error,
     print_info,
@@ -191,7 +191,7 @@ def _stop(console: Console, word: str, *, code: ExitCode) -> ExitCode:
 
 def _leave_with_the_reader() -> ExitCode:
     """`emoscan … | head` took what it wanted: no error, and nobody left to tell."""
-    abandon_stdout()
+    abandon(sys.stdout)
     return ExitCode.DONE
 
 

@@ -9,7 +9,7 @@ import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TextIO
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -64,14 +64,18 @@ class _Stderr(Console):
 
     def on_broken_pipe(self) -> None:
         """Instead of rich's way, which ends the program."""
-        self.quiet = True
+        self._fall_silent()
 
     def print(self, *objects: Any, **settings: Any) -> None:
         """Print, or never again."""
         try:
             super().print(*objects, **settings)
         except OSError:
-            self.quiet = True
+            self._fall_silent()
+
+    def _fall_silent(self) -> None:
+        self.quiet = True
+        abandon(sys.stderr)
 
 
 def make_console(options: TerminalOptions) -> Console:
@@ -87,13 +91,13 @@ def write_data(text: str) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        abandon_stdout()
+        abandon(sys.stdout)
         raise OutputError(f"Standard output cannot be written: {error.strerror}.") from error
 
 
-def abandon_stdout() -> None:
-    """Python flushes stdout once more when it ends, and would fail there a second time."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def abandon(stream: TextIO) -> None:
+    """Python flushes its streams once more when it ends, and would fail there a second time."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def plain(text: str) -> str:
