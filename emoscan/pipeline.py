@@ -79,7 +79,7 @@ def scan(
     paths: MediaPath | Sequence[MediaPath],
     out: MediaPath | None = None,
     *,
-    kind: MediaKind = MediaKind.VIDEO,
+    kind: MediaKind | str = MediaKind.VIDEO,
     options: ScanOptions | None = None,
     run: RunOptions | None = None,
     listener: Listener = ignore,
@@ -87,12 +87,12 @@ def scan(
 ) -> ScanReport:
     """Do the whole job: find the files, analyse them, write the tables.
 
-    `out` is the same as `run.out`; where it is "-", rows go to `stdout`. One bad file is a
-    problem in the report. Raises EmoscanError for what ends the job: options that do not fit, no
-    media, a missing part, an output that exists or cannot be written.
+    `kind` is "video" or "photo"; `out` is the same as `run.out`, and where it is "-", rows go to
+    `stdout`. One bad file is a problem in the report. Raises EmoscanError for what ends the job:
+    options that do not fit, no media, a missing part, an output that exists or cannot be written.
     """
     began = time.monotonic()
-    options, run, kind = options or ScanOptions(), run or RunOptions(), MediaKind(kind)
+    options, run, kind = options or ScanOptions(), run or RunOptions(), _media_kind(kind)
     run = replace(run, out=str(out)) if out is not None else run
     if run.out == STANDARD_OUTPUT and stdout is None:
         raise UsageError("Rows for “-” need a stream: scan(…, stdout=sys.stdout.buffer).")
@@ -112,6 +112,13 @@ def scan(
         listener(ScanStopped(job.report(found, seconds=time.monotonic() - began)))
         raise
     return job.report(found, seconds=time.monotonic() - began)
+
+
+def _media_kind(kind: MediaKind | str) -> MediaKind:
+    try:
+        return MediaKind(kind)
+    except ValueError as error:
+        raise UsageError(f"kind is “video” or “photo”, not “{kind}”.") from error
 
 
 def _refuse_time_options(options: ScanOptions) -> None:

@@ -265,6 +265,11 @@ def test_photos_have_no_options_of_time(photos, tmp_path) -> None:
         next(emoscan.analyze_images(photos, ScanOptions(every=2)))
 
 
+def test_an_unknown_kind_is_a_usage_error(photos) -> None:
+    with pytest.raises(UsageError, match="video” or “photo"):
+        emoscan.scan(photos, kind="audio")
+
+
 def test_rows_for_stdout_need_a_stream(portrait_clip) -> None:
     with pytest.raises(UsageError, match="need a stream"):
         emoscan.scan(portrait_clip, "-")
