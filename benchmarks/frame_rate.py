@@ -58,7 +58,7 @@ class PlainLoop:
         self._mtcnn = MTCNN(keep_all=True, min_face_size=min_face_px, device="cpu")
         loaded = load_checkpoint(shipped_weights())
         self._norm = loaded.about.normalisation
-        self._network = create_network().eval()
+        self._network = create_network(loaded.about.architecture).eval()
         self._network.load_state_dict(loaded.state)
 
     def frames_per_s(self, path: Path, *, seconds: float) -> float:

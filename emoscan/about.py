@@ -7,13 +7,13 @@ from pathlib import Path
 import av
 import torch
 
-from emoscan.emotion.checkpoint import load_checkpoint, shipped_weights
+from emoscan.emotion.checkpoint import load_weights
 from emoscan.runtime import choose_runtime
 
 
 def describe(weights: Path | None = None) -> dict[str, str]:
     """Names and values, in the order to print them. Raises MissingPartError for bad weights."""
-    loaded = load_checkpoint(weights or shipped_weights())
+    loaded = load_weights(weights)
     runtime = choose_runtime()
     return {
         "emoscan": version("emoscan"),

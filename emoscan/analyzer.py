@@ -19,7 +19,7 @@ class Analyzer:
     def __init__(self, options: ScanOptions, run: RunOptions) -> None:
         """Load the networks. Raises UsageError for the device, MissingPartError for weights."""
         self.runtime = choose_runtime(run.device, options.precision)
-        self.classifier = EmotionClassifier(self.runtime, options.weights)
+        self.classifier = EmotionClassifier(self.runtime, options.weights, tta=options.tta)
         self._detector = FaceDetector(
             device=self.runtime.device, threshold=options.threshold, max_faces=options.max_faces
         )

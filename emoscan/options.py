@@ -8,7 +8,7 @@ import json
 import math
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -29,6 +29,13 @@ class Precision(StrEnum):
     FP32 = "fp32"
     BF16 = "bf16"
     FP16 = "fp16"
+
+
+class Tta(StrEnum):
+    """Test-time augmentation: the mean probabilities over several views of a face."""
+
+    NONE = "none"
+    FLIP = "flip"
 
 
 class TableFormat(StrEnum):
@@ -168,6 +175,10 @@ class ScanOptions:
     precision: Precision = option(
         Precision.AUTO, "Number format of the classifier; auto: fp16 on CUDA, else fp32."
     )
+    tta: Tta = option(
+        Tta.NONE,
+        "flip: classify each face and its mirror image, and take the mean; twice the work.",
+    )
 
     def __post_init__(self) -> None:
         _convert(self, "fps", float)
@@ -178,6 +189,7 @@ class ScanOptions:
         _convert(self, "max_faces", operator.index)
         _convert(self, "min_face", parse_min_face)
         _convert(self, "precision", Precision)
+        _convert(self, "tta", Tta)
         _convert(self, "weights", Path)
         if self.fps is not None and not 0 < self.fps < math.inf:
             raise UsageError(f"--fps must be above 0, not {self.fps:g}.")
@@ -198,6 +210,7 @@ class ScanOptions:
         """Every option as JSON can hold it."""
         plain = asdict(self)
         plain |= {"min_face": str(self.min_face), "precision": self.precision.value}
+        plain["tta"] = self.tta.value
         plain["weights"] = str(self.weights) if self.weights else None
         return plain
 
@@ -239,3 +252,111 @@ class RunOptions:
     def as_dict(self) -> dict[str, Any]:
         """Every option as JSON can hold it."""
         return asdict(self) | {"format": self.format.value if self.format else None}
+
+
+FER2013_HELP = (
+    "FER2013 in the Kaggle layout; default: $EMOSCAN_FER2013, ./fer2013 or /kaggle/input/fer2013."
+)
+
+
+class Select(StrEnum):
+    """Which images choose the epoch of a training."""
+
+    PUBLIC = "public"
+    TEST = "test"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainOptions:
+    """What `emoscan train` takes. Raises UsageError where a value makes no sense."""
+
+    data: Path | None = option(
+        None,
+        FER2013_HELP,
+        metavar="DIR",
+    )
+    recipe: str = option("best", "documented, best, or a TOML file.", metavar="NAME|FILE")
+    init: str | None = option(
+        None,
+        "Start from imagenet, scratch, or a file with a ResNet18; default: the recipe's.",
+        metavar="imagenet|scratch|FILE",
+    )
+    select: Select = option(
+        Select.PUBLIC,
+        "Images that choose the epoch; test: the folder `test`, as documented, which flatters.",
+    )
+    out: Path | None = option(None, "The run folder; default: runs/<recipe>.", metavar="DIR")
+    epochs: int | None = option(None, "Instead of the recipe's.", metavar="N")
+    seed: int | None = option(None, "Instead of the recipe's.", metavar="N")
+    set: tuple[str, ...] = option(
+        (), "Change one number of the recipe; may be repeated.", metavar="KEY=VALUE"
+    )
+    resume: bool = option(False, "Go on with a run that was stopped.", flags=("--resume",))
+    device: str = option("auto", "auto, cpu, cuda, cuda:N or mps.")
+    precision: Precision = option(
+        Precision.AUTO, "auto: bf16 where the device computes with it, else fp32."
+    )
+
+    def __post_init__(self) -> None:
+        _convert(self, "data", Path)
+        _convert(self, "select", Select)
+        _convert(self, "out", Path)
+        _convert(self, "epochs", operator.index)
+        _convert(self, "seed", operator.index)
+        _convert(self, "set", tuple)
+        _convert(self, "precision", Precision)
+        if self.epochs is not None and self.epochs < 1:
+            raise UsageError(f"--epochs must be at least 1, not {self.epochs}.")
+        if self.seed is not None and self.seed < 0:
+            raise UsageError(f"--seed must be at least 0, not {self.seed}.")
+
+
+class EvaluationSplit(StrEnum):
+    """The images an evaluation looks at: an official split, or the whole folder `test`."""
+
+    PRIVATE = "private"
+    PUBLIC = "public"
+    TEST = "test"
+
+
+class EvaluationTta(StrEnum):
+    """Test-time augmentation; ten crops fit images that are faces, as FER2013's."""
+
+    NONE = "none"
+    FLIP = "flip"
+    TENCROP = "tencrop"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateOptions:
+    """What `emoscan evaluate` takes. Raises UsageError where a value makes no sense."""
+
+    weights: tuple[Path, ...] = option(
+        (), "Weights, by default the shipped ones; repeated, an ensemble.", metavar="FILE"
+    )
+    data: Path | None = option(None, FER2013_HELP, metavar="DIR")
+    split: EvaluationSplit = option(
+        EvaluationSplit.PRIVATE, "An official split, or test: the whole folder."
+    )
+    tta: EvaluationTta = option(
+        EvaluationTta.NONE, "Mean over an image and its mirror image, or over ten crops."
+    )
+    out: Path | None = option(
+        None, "Folder for metrics.json, report.md and two pictures.", metavar="DIR"
+    )
+    device: str = option("auto", "auto, cpu, cuda, cuda:N or mps.")
+    precision: Precision = option(
+        Precision.AUTO, "Number format of the classifier; auto: fp16 on CUDA, else fp32."
+    )
+
+    def __post_init__(self) -> None:
+        _convert(self, "weights", _paths)
+        _convert(self, "data", Path)
+        _convert(self, "split", EvaluationSplit)
+        _convert(self, "tta", EvaluationTta)
+        _convert(self, "out", Path)
+        _convert(self, "precision", Precision)
+
+
+def _paths(value: Iterable[str | Path]) -> tuple[Path, ...]:
+    return tuple(Path(item) for item in value)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from emoscan.analyzer import Analyzer
-from emoscan.emotion.checkpoint import load_checkpoint, shipped_weights
+from emoscan.emotion.checkpoint import load_weights
 from emoscan.errors import EmoscanError, MediaError, UsageError
 from emoscan.events import (
     Crashed,
@@ -144,7 +144,7 @@ def _dry_run(
     found: Found, plan: Plan, *, options: ScanOptions, run: RunOptions, kind: MediaKind
 ) -> ScanReport:
     choose_runtime(run.device, options.precision)
-    load_checkpoint(options.weights or shipped_weights())
+    load_weights(options.weights)
     planned: list[PlannedFile] = []
     problems = _unlisted(found)
     one_a_file = len(plan.outputs) == len(found.files)

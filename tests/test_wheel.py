@@ -1,5 +1,6 @@
 """The wheel, installed into an empty environment, does the main job from an empty folder."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -7,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from tests.training.data import write_dataset
 
 ROOT = Path(__file__).parent.parent
 
@@ -45,5 +48,11 @@ def test_the_wheel_runs_the_main_job(environment, portrait_clip, tmp_path) -> No
     assert "PrivateTest" in call(environment / "emoscan", "info", cwd=tmp_path)
 
 
-def test_the_wheel_holds_training(environment, tmp_path) -> None:
-    assert "--data" in call(environment / "python", "-m", "training.fit", "--help", cwd=tmp_path)
+def test_the_wheel_trains_and_evaluates(environment, tmp_path) -> None:
+    emoscan, data = environment / "emoscan", ("--data", write_dataset(tmp_path / "fer2013"))
+    small = ("--set", "batch_size=32", "--set", "sides_px=[16]", "--set", "side_shares=[1]")
+    call(emoscan, "train", *data, "--epochs", 1, *small, "--out", "run", cwd=tmp_path)
+    words = ("evaluate", *data, "--weights", "run/best.safetensors", "--json")
+    figures = json.loads(call(emoscan, *words, cwd=tmp_path))
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert figures["accuracy"] == metrics["PrivateTest"]["accuracy"]

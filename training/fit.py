@@ -1,240 +1,327 @@
-"""Train the first shipped weights: ResNet18 from scratch on FER2013's Training images.
+"""The training loop: epochs over images that lie on the device, resumable after any kill."""
 
-    python -m training.fit --data fer2013 --out runs/first
-
-The epoch is chosen on PublicTest, where the temperature is fitted too; PrivateTest is read once,
-after that. Every epoch is saved, and the same command goes on where a killed one stopped.
-"""
-
-import argparse
-import json
-import math
+import hashlib
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-import safetensors.torch
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from emoscan.emotion.checkpoint import Checkpoint, save_checkpoint
-from emoscan.emotion.crop import CropSettings, Normalisation, normalise, to_input
-from emoscan.emotion.network import ARCHITECTURE, create_network, load_backbone
+from emoscan.emotion.crop import CROP_SIDE_PX, Normalisation, normalise, to_input, to_levels
 from emoscan.emotions import EMOTIONS
-from training.augment import augment
-from training.fer2013 import LabelledImages, load_split
+from emoscan.errors import UsageError
+from emoscan.options import Precision
+from emoscan.runtime import Runtime, choose_runtime
+from training import state
+from training.augment import augment, mix
+from training.events import BatchDone, EpochDone, Listener, StoppedEarly, TrainingStarted, ignore
+from training.fer2013 import LabelledImages
+from training.network import TrainingNetwork
+from training.optimise import make_optimizer, make_schedule
+from training.recipe import Recipe
 
-BATCH_SIZE = 128
+Schedule = OneCycleLR | ReduceLROnPlateau | None
+
 EVALUATION_BATCH = 512
-PEAK_LEARNING_RATE = 0.05
-WARM_UP_SHARE = 0.3
-MOMENTUM = 0.9
-WEIGHT_DECAY = 5e-4
-LABEL_SMOOTHING = 0.1
+STEPS_BETWEEN_REPORTS = 8
 
 
-def main() -> None:
-    """Train, choose, measure, save."""
-    args = _parse()
-    target = args.out / "best.safetensors"
-    if target.exists():
-        raise SystemExit(f"{target} is finished: PrivateTest is read once. Use another --out.")
-    args.out.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(args.seed)
-    train = load_split(args.data, "Training")
-    public = load_split(args.data, "PublicTest")
-    norm = _normalisation(train)
-    network = create_network()
-    if args.init:
-        load_backbone(network, safetensors.torch.load_file(args.init))
-    best = _fit(network, train=train, public=public, norm=norm, args=args)
-    network.load_state_dict(best["network"])
-    network.half().float()  # what ships is half precision: measure that
-    temperature = _fit_temperature(
-        _logits(network, public, norm=norm), torch.from_numpy(public.labels)
-    )
-    private = load_split(args.data, "PrivateTest")
-    splits = {"PublicTest": public, "PrivateTest": private}
-    metrics = _metrics(network, splits, norm=norm, temperature=temperature)
-    metrics["best_epoch"] = best["epoch"]
-    checkpoint = Checkpoint(
-        model_id=args.model_id,
-        architecture=ARCHITECTURE,
-        labels=EMOTIONS,
-        crop=CropSettings(),
-        normalisation=norm,
-        temperature=temperature,
-        metrics=metrics,
-        training_data={
-            "name": "FER2013, Training images",
-            "images": len(train.labels),
-            "selected_on": "PublicTest",
-            "initialised": args.init.name if args.init else "random",
-            "epochs": args.epochs,
-            "seed": args.seed,
-        },
-    )
-    save_checkpoint(target, network.half().state_dict(), checkpoint)
-    print(json.dumps(metrics, indent=2))
+@dataclass(frozen=True, slots=True, eq=False)
+class DeviceImages:
+    """A split on the device: images uint8, and targets as shares of classes.
 
+    `votes` are the shares of FER+'s votes; `has_votes` (N,) is 0 where there are none.
+    """
 
-def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder with train/ and test/")
-    parser.add_argument("--out", type=Path, required=True, help="folder for states and weights")
-    parser.add_argument(
-        "--init",
-        type=Path,
-        help="start from a ResNet18 state dict in torchvision's format, as safetensors",
-    )
-    parser.add_argument("--model-id", default="emoscan-resnet18-1")
-    parser.add_argument("--epochs", type=int, default=26)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--seed", type=int, default=0)
-    return parser.parse_args()
+    images: Tensor
+    labels: Tensor
+    votes: Tensor
+    has_votes: Tensor
 
-
-def _normalisation(train: LabelledImages) -> Normalisation:
-    levels = train.images.astype(np.float32) / 255
-    return Normalisation(mean=round(float(levels.mean()), 4), std=round(float(levels.std()), 4))
-
-
-def _fit(
-    network: nn.Module,
-    *,
-    train: LabelledImages,
-    public: LabelledImages,
-    norm: Normalisation,
-    args: argparse.Namespace,
-) -> dict[str, Any]:
-    """Train to the last epoch; returns the best epoch's number, accuracy and weights."""
-    optimizer = torch.optim.SGD(
-        network.parameters(),
-        lr=PEAK_LEARNING_RATE,
-        momentum=MOMENTUM,
-        weight_decay=WEIGHT_DECAY,
-        nesterov=True,
-    )
-    steps = args.epochs * (len(train.labels) // BATCH_SIZE)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, PEAK_LEARNING_RATE, total_steps=steps, pct_start=WARM_UP_SHARE
-    )
-    parts = {"network": network, "optimizer": optimizer, "schedule": schedule}
-    recipe = {"epochs": args.epochs, "seed": args.seed, "init": str(args.init)}
-    first, best = _restore(args.out / "state.pt", parts, recipe=recipe)
-    for epoch in range(first, args.epochs):
-        began = time.monotonic()
-        loss, accuracy = _train_epoch(
-            network, train, norm=norm, optimizer=optimizer, schedule=schedule
+    @classmethod
+    def upload(cls, data: LabelledImages, device: torch.device) -> "DeviceImages":
+        """All of it at once: FER2013 takes 66 MB."""
+        votes = torch.from_numpy(data.votes).to(device).float()
+        total = votes.sum(1, keepdim=True)
+        return cls(
+            images=torch.from_numpy(data.images).to(device),
+            labels=torch.from_numpy(data.labels).to(device),
+            votes=votes / total.clamp(min=1),
+            has_votes=(total[:, 0] > 0).float(),
         )
-        public_accuracy = _accuracy(_logits(network, public, norm=norm), public.labels)
-        if public_accuracy > best["accuracy"]:
-            weights = {name: value.clone() for name, value in network.state_dict().items()}
-            best = {"epoch": epoch + 1, "accuracy": public_accuracy, "network": weights}
-        state = {"epoch": epoch + 1, "best": best, "recipe": recipe}
-        _save(args.out / "state.pt", parts, progress=state)
-        print(
-            f"epoch {epoch + 1}/{args.epochs}  loss {loss:.4f}  training {accuracy:.4f}  "
-            f"PublicTest {public_accuracy:.4f}  best {best['accuracy']:.4f}  "
-            f"{time.monotonic() - began:.0f} s",
-            flush=True,
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(slots=True)
+class Progress:
+    """What has been reached so far; all of it is in the state file.
+
+    `best_epoch` counts from 1; it is 0 until an epoch on the recipe's last side is done.
+    """
+
+    epoch: int = 0
+    best_epoch: int = 0
+    best_accuracy: float = 0.0
+    best_state: dict[str, Tensor] = field(default_factory=dict)
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Trainer:
+    """One training: the network, what moves it, and the loop.
+
+    After `run`, `progress` holds the history and the best epoch's weights, as a TrainingNetwork
+    takes them.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        network: TrainingNetwork,
+        *,
+        normalisation: Normalisation,
+        runtime: Runtime,
+        listener: Listener = ignore,
+    ) -> None:
+        """`network` is moved to the device; `listener` is told of every event."""
+        self.recipe = recipe
+        self.progress = Progress()
+        self._runtime = runtime
+        self._normalisation = normalisation
+        self._listener = listener
+        self._device = runtime.device
+        self._network = network.to(self._device)
+        self._network.to(memory_format=torch.channels_last)
+        self._average = _make_average(self._network, recipe.average_decay)
+        self._optimizer = make_optimizer(self._network, recipe)
+        # Compiled for CUDA alone: elsewhere compiling costs more than it gains.
+        self._forward: nn.Module = (
+            torch.compile(self._network) if self._device.type == "cuda" else self._network  # type: ignore[assignment]
         )
-    return best
 
+    def run(
+        self,
+        train: LabelledImages,
+        select: LabelledImages,
+        *,
+        folder: Path | None = None,
+        selected_on: str = "PublicTest",
+    ) -> Progress:
+        """Train to the last epoch, choosing the best by the accuracy on `select`.
 
-def _train_epoch(
-    network: nn.Module,
-    train: LabelledImages,
-    *,
-    norm: Normalisation,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
-) -> tuple[float, float]:
-    """One pass over the shuffled images, without the last incomplete batch; loss, accuracy."""
-    network.train()
-    total_loss, hits, seen = 0.0, 0, 0
-    order = torch.randperm(len(train.labels))
-    for chosen in order.split(BATCH_SIZE)[: len(train.labels) // BATCH_SIZE]:
-        labels = torch.from_numpy(train.labels)[chosen]
-        levels = torch.from_numpy(train.images)[chosen].unsqueeze(1).float() / 255
-        logits = network(normalise(augment(levels), norm))
-        loss = functional.cross_entropy(logits, labels, label_smoothing=LABEL_SMOOTHING)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        total_loss += loss.item() * len(labels)
-        hits += int((logits.argmax(1) == labels).sum())
-        seen += len(labels)
-    return total_loss / seen, hits / seen
-
-
-@torch.inference_mode()
-def _logits(network: nn.Module, data: LabelledImages, *, norm: Normalisation) -> Tensor:
-    network.eval()
-    batches = torch.from_numpy(data.images).split(EVALUATION_BATCH)
-    return torch.cat([network(to_input(batch, norm)) for batch in batches])
-
-
-def _accuracy(logits: Tensor, labels: np.ndarray[Any, np.dtype[np.int64]]) -> float:
-    return float((logits.argmax(1).numpy() == labels).mean())
-
-
-def _fit_temperature(logits: Tensor, labels: Tensor) -> float:
-    """The temperature with the least cross-entropy (Guo et al. 2017, arXiv 1706.04599)."""
-    grid = torch.logspace(math.log10(0.25), math.log10(4), 400)
-    losses = torch.stack([functional.cross_entropy(logits / value, labels) for value in grid])
-    return round(float(grid[losses.argmin()]), 4)
-
-
-def _metrics(
-    network: nn.Module,
-    splits: dict[str, LabelledImages],
-    *,
-    norm: Normalisation,
-    temperature: float,
-) -> dict[str, Any]:
-    metrics: dict[str, Any] = {}
-    for name, data in splits.items():
-        logits = _logits(network, data, norm=norm)
-        labels = torch.from_numpy(data.labels)
-        metrics[name] = {
-            "accuracy": round(_accuracy(logits, data.labels), 4),
-            "nll": round(float(functional.cross_entropy(logits / temperature, labels)), 4),
-            "images": len(data.labels),
-            "recall": {
-                emotion: round(_accuracy(logits[labels == i], data.labels[data.labels == i]), 4)
-                for i, emotion in enumerate(EMOTIONS)
-            },
+        With a folder every epoch is kept in its state file, and a run that was killed goes on
+        there; UsageError where the file belongs to another recipe or other images.
+        """
+        images = DeviceImages.upload(train, self._device)
+        chosen_on = DeviceImages.upload(select, self._device)
+        steps = max(1, len(images) // self.recipe.batch_size)
+        schedule = make_schedule(self._optimizer, self.recipe, steps=steps * self.recipe.epochs)
+        parts = self._parts(schedule)
+        about = self.recipe.as_dict() | {
+            "selected_on": selected_on,
+            "train_images": _fingerprint(train),
+            "select_images": _fingerprint(select),
         }
-    return metrics
+        if folder:
+            state.restore(folder, parts, self.progress, about=about)
+        first = self.progress.epoch
+        self._listener(TrainingStarted(self.recipe.epochs, first, steps, selected_on))
+        while self.progress.epoch < self.recipe.epochs and not self._is_exhausted():
+            self._epoch(images, chosen_on, schedule)
+            if folder:
+                state.save(folder, parts, self.progress, about=about)
+        return self.progress
+
+    def _parts(self, schedule: Schedule) -> dict[str, Any]:
+        parts = {
+            "network": self._network,
+            "average": self._average,
+            "optimizer": self._optimizer,
+            "schedule": schedule,
+        }
+        return {name: part for name, part in parts.items() if part is not None}
+
+    def _is_exhausted(self) -> bool:
+        patience = self.recipe.early_stop_patience
+        waited = self.progress.epoch - self.progress.best_epoch
+        if not patience or not self.progress.best_epoch or waited < patience:
+            return False
+        self._listener(StoppedEarly(self.progress.epoch, patience))
+        return True
+
+    def _epoch(self, images: DeviceImages, chosen_on: DeviceImages, schedule: Schedule) -> None:
+        """One pass over the shuffled images, then a look at the selection."""
+        began = time.monotonic()
+        progress = self.progress
+        side_px = self.recipe.side_px(progress.epoch)
+        rate = max(group["lr"] for group in self._optimizer.param_groups)
+        loss, hits, seen = self._train(images, schedule, side_px=side_px)
+        stepped = time.monotonic()
+        select_loss, select_accuracy = self._look(chosen_on, side_px=side_px)
+        if isinstance(schedule, ReduceLROnPlateau):
+            schedule.step(select_loss)
+        self._keep(select_accuracy, side_px=side_px)
+        row = EpochDone(
+            epoch=progress.epoch,
+            side_px=side_px,
+            learning_rate=rate,
+            train_loss=loss / seen,
+            train_accuracy=hits / seen,
+            select_loss=select_loss,
+            select_accuracy=select_accuracy,
+            best_epoch=progress.best_epoch,
+            best_accuracy=progress.best_accuracy,
+            seconds=time.monotonic() - began,
+            images_per_s=seen / (stepped - began),
+        )
+        progress.history.append(asdict(row))
+        self._listener(row)
+
+    def _train(
+        self, images: DeviceImages, schedule: Schedule, *, side_px: int
+    ) -> tuple[float, float, float]:
+        """The steps of one epoch; gives the summed loss, the hits and the number of images."""
+        self._network.train()
+        totals = torch.zeros(3, device=self._device)
+        for number, rows in enumerate(self._batches(len(images)), start=1):
+            totals += self.step(images, rows, side_px=side_px)
+            if isinstance(schedule, OneCycleLR):
+                schedule.step()
+            if number % STEPS_BETWEEN_REPORTS == 1:  # each time waits for the device
+                loss, hits, seen = totals.tolist()
+                self._listener(BatchDone(self.progress.epoch, number, loss / seen, hits / seen))
+        loss, hits, seen = totals.tolist()
+        return loss, hits, seen
+
+    def _batches(self, count: int) -> Iterator[Tensor]:
+        """Rows of each batch, without the last incomplete one, unless there is no other."""
+        order = torch.randperm(count)
+        size = self.recipe.batch_size
+        for start in range(0, max(count - size + 1, 1), size):
+            yield order[start : start + size].to(self._device)
+
+    def step(self, images: DeviceImages, rows: Tensor, *, side_px: int) -> Tensor:
+        """One step of the optimiser; (3,) the loss summed over images, hits, images."""
+        inputs, targets = self.draw(images, rows, side_px=side_px)
+        loss, logits = self.learn(inputs, targets)
+        hits = (logits.argmax(1) == images.labels[rows]).sum()
+        count = torch.tensor(float(len(rows)), device=self._device)
+        return torch.stack([loss * count, hits.float(), count])
+
+    def draw(
+        self, images: DeviceImages, rows: Tensor, *, side_px: int
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Changed images as the network wants them; shares of classes, of votes, if any."""
+        inputs = augment(to_levels(images.images[rows]), self.recipe, side_px=side_px)
+        labels = functional.one_hot(images.labels[rows], len(EMOTIONS)).float()
+        targets = [labels, images.votes[rows], images.has_votes[rows]]
+        if self.recipe.mixup_alpha:
+            inputs, targets = mix(inputs, targets, self.recipe.mixup_alpha)
+        inputs = normalise(inputs, self._normalisation)
+        return inputs.contiguous(memory_format=torch.channels_last), targets
+
+    def learn(self, inputs: Tensor, targets: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """One step on what `draw` gave; the loss on the labels, and their logits."""
+        with self._autocast():
+            logits, votes = self._forward(inputs)
+        loss = functional.cross_entropy(
+            logits.float(), targets[0], label_smoothing=self.recipe.label_smoothing
+        )
+        total = loss
+        if self.recipe.votes_weight:
+            total = loss + self.recipe.votes_weight * votes_loss(votes.float(), *targets[1:])
+        self._optimizer.zero_grad()
+        total.backward()
+        if self.recipe.clip_norm:
+            nn.utils.clip_grad_norm_(self._network.parameters(), self.recipe.clip_norm)
+        self._optimizer.step()
+        if self._average is not None:
+            self._average.update_parameters(self._network)
+        return loss.detach(), logits.detach()
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        dtype = self._runtime.dtype
+        return torch.autocast(self._device.type, dtype=dtype, enabled=dtype != torch.float32)
+
+    @torch.inference_mode()
+    def _look(self, data: DeviceImages, *, side_px: int) -> tuple[float, float]:
+        """Loss and accuracy of the network that would be saved now, on images of this side."""
+        network = self._to_save().eval()
+        logits = []
+        for batch in data.images.split(EVALUATION_BATCH):
+            inputs = to_input(batch, self._normalisation)
+            if inputs.shape[-1] != side_px:
+                inputs = functional.interpolate(
+                    inputs, (side_px, side_px), mode="bilinear", antialias=True
+                )
+            with self._autocast():
+                logits.append(network(inputs)[0].float())
+        together = torch.cat(logits)
+        loss = functional.cross_entropy(together, data.labels)
+        return float(loss), float((together.argmax(1) == data.labels).float().mean())
+
+    def _to_save(self) -> TrainingNetwork:
+        return (
+            self._network if self._average is None else cast(TrainingNetwork, self._average.module)
+        )
+
+    def _keep(self, accuracy: float, *, side_px: int) -> None:
+        """Count the epoch, and keep its weights where it is the best one on the served side."""
+        progress = self.progress
+        progress.epoch += 1
+        if side_px == CROP_SIDE_PX and (
+            accuracy > progress.best_accuracy or not progress.best_epoch
+        ):
+            progress.best_epoch, progress.best_accuracy = progress.epoch, accuracy
+            weights = self._to_save().state_dict()
+            progress.best_state = {name: tensor.cpu().clone() for name, tensor in weights.items()}
 
 
-def _save(path: Path, parts: dict[str, Any], *, progress: dict[str, Any]) -> None:
-    state = {name: part.state_dict() for name, part in parts.items()}
-    state |= progress | {"random": torch.get_rng_state()}
-    writing = path.with_suffix(".writing")
-    torch.save(state, writing)
-    writing.replace(path)
+def _fingerprint(data: LabelledImages) -> str:
+    """Tells one set of images from another, by their pixels and labels."""
+    digest = hashlib.sha256(np.ascontiguousarray(data.images))
+    digest.update(data.labels.tobytes())
+    return digest.hexdigest()[:12]
 
 
-def _restore(
-    path: Path, parts: dict[str, Any], *, recipe: dict[str, Any]
-) -> tuple[int, dict[str, Any]]:
-    """The epoch to go on with and the best so far."""
-    if not path.exists():
-        return 0, {"epoch": 0, "accuracy": 0.0, "network": {}}
-    state = torch.load(path, weights_only=True)
-    if state["recipe"] != recipe:
-        raise SystemExit(f"{path} belongs to {state['recipe']}, not {recipe}. Use another --out.")
-    for name, part in parts.items():
-        part.load_state_dict(state[name])
-    torch.set_rng_state(state["random"])
-    return state["epoch"], state["best"]
+def votes_loss(logits: Tensor, shares: Tensor, has_votes: Tensor) -> Tensor:
+    """The mean cross-entropy to the shares of the votes, over the images that have some."""
+    each = functional.cross_entropy(logits, shares, reduction="none")
+    # Where there are no votes the shares are 0, and so is the cross-entropy.
+    return each.sum() / has_votes.sum().clamp(min=1)
 
 
-if __name__ == "__main__":
-    main()
+def _make_average(network: TrainingNetwork, decay: float) -> AveragedModel | None:
+    """A moving average of the weights and the norms' statistics."""
+    if not decay:
+        return None
+    average = get_ema_multi_avg_fn(decay)
+    return AveragedModel(network, multi_avg_fn=average, use_buffers=True)
+
+
+def training_runtime(device: str, wanted: Precision) -> Runtime:
+    """The device, and bf16 where it computes with it natively. Raises UsageError."""
+    if wanted is Precision.FP16:
+        raise UsageError("Training takes --precision auto, fp32 or bf16: fp16 loses gradients.")
+    runtime = choose_runtime(device, Precision.FP32 if wanted is Precision.AUTO else wanted)
+    if wanted is not Precision.AUTO or not _gains_by_bf16(runtime.device):
+        return runtime
+    return Runtime(runtime.device, Precision.BF16, runtime.device_name, runtime.note)
+
+
+def _gains_by_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu" and hasattr(torch.cpu, "get_capabilities"):
+        able = torch.cpu.get_capabilities()
+        return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+    return False

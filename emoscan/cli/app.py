@@ -1,13 +1,8 @@
 """The commands. Heavy modules are imported inside them, so that --help answers at once."""
 
-import signal
 import sys
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -16,17 +11,32 @@ from rich.console import Console
 from emoscan.cli.console import (
     ProgressView,
     TerminalOptions,
-    abandon,
     make_console,
     print_error,
     print_info,
     print_report,
     write_data,
 )
+from emoscan.cli.endings import (
+    confess,
+    ending_in_a_sentence,
+    fail,
+    leave_with_the_reader,
+    listen_to_signals,
+    stop,
+)
 from emoscan.cli.parameters import takes_options
+from emoscan.cli.training import TrainingView, print_evaluation, print_training
 from emoscan.errors import EmoscanError, ExitCode, OutputError, UsageError
 from emoscan.media.find import MediaKind
-from emoscan.options import STANDARD_OUTPUT, VIDEO_ONLY, RunOptions, ScanOptions
+from emoscan.options import (
+    STANDARD_OUTPUT,
+    VIDEO_ONLY,
+    EvaluateOptions,
+    RunOptions,
+    ScanOptions,
+    TrainOptions,
+)
 from emoscan.outcome import ScanReport
 
 app = typer.Typer(
@@ -39,10 +49,6 @@ app = typer.Typer(
 
 # click's UsageError: typer imports click or carries a copy of its own, depending on its version.
 COMMAND_LINE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM: an interrupt with its own exit code."""
 
 
 @app.command()
@@ -61,6 +67,44 @@ def folder(
 ) -> None:
     """Scan photos: one table of faces and expressions for all of them."""
     _scan_and_exit(MediaKind.PHOTO, paths, options=options, run=run, terminal=terminal)
+
+
+@app.command()
+@takes_options(TrainOptions, TerminalOptions, paths=False)
+def train(options: TrainOptions, terminal: TerminalOptions) -> None:
+    """Train the classifier on FER2013, and report what it reaches."""
+    console = make_console(terminal)
+
+    def way_on(code: ExitCode) -> None:
+        if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
+            console.print("Finished epochs are kept; the same command with --resume goes on.")
+
+    with ending_in_a_sentence(console, terminal, way_on):
+        listen_to_signals()
+        with TrainingView(console, terminal) as view:
+            from training.run import train as run_training
+
+            run_folder, metrics = run_training(options, view)
+        print_training(run_folder, metrics, console=console, options=terminal)
+
+
+@app.command()
+@takes_options(EvaluateOptions, TerminalOptions, paths=False)
+def evaluate(options: EvaluateOptions, terminal: TerminalOptions) -> None:
+    """Measure weights on FER2013, through the classifier that serves."""
+    console = make_console(terminal)
+    with ending_in_a_sentence(console, terminal, lambda _: None):
+        listen_to_signals()
+        with TrainingView(console, terminal) as view:
+            from training.evaluate import evaluate as run_evaluation
+            from training.evaluate import write_evaluation
+
+            evaluation = run_evaluation(options, view)
+            if options.out:
+                write_evaluation(evaluation, options.out)
+        print_evaluation(
+            evaluation.figures, warnings=evaluation.warnings, options=terminal, console=console
+        )
 
 
 @app.command()
@@ -100,14 +144,19 @@ def _scan_and_exit(
 ) -> NoReturn:
     console = make_console(terminal)
     view = ProgressView(console, terminal)
-    with _ending_in_a_sentence(console, view, terminal):
+
+    def report_so_far(code: ExitCode) -> None:
+        if view.stopped:
+            print_report(view.stopped, code=code, console=console, options=terminal)
+
+    with ending_in_a_sentence(console, terminal, report_so_far):
         if run.out == STANDARD_OUTPUT and terminal.json:
             raise UsageError("--json and --out - both want stdout; name a file with --out.")
         report = _scan(kind, paths, options=options, run=run, view=view)
         try:
             print_report(report, code=report.exit_code, console=console, options=terminal)
         except BrokenPipeError:  # the work is done, and its exit code still counts
-            _leave_with_the_reader()
+            leave_with_the_reader()
     raise typer.Exit(report.exit_code)
 
 
@@ -119,7 +168,7 @@ def _scan(
     run: RunOptions,
     view: ProgressView,
 ) -> ScanReport:
-    _listen_to_signals()
+    listen_to_signals()
     from emoscan.pipeline import scan
 
     if sys.stdout is None:
@@ -130,86 +179,21 @@ def _scan(
         )
 
 
-def _listen_to_signals() -> None:
-    """A closed terminal ends the work as SIGTERM does, unless nohup has it ignored."""
-    signal.signal(signal.SIGTERM, _terminate)
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, _terminate)
-
-
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise Terminated
-
-
-@contextmanager
-def _ending_in_a_sentence(
-    console: Console, view: ProgressView, terminal: TerminalOptions
-) -> Iterator[None]:
-    """What ends the job early becomes a sentence, the report so far and an exit code."""
-    try:
-        yield
-        return
-    except typer.Exit:
-        raise
-    except EmoscanError as error:
-        code = _fail(console, error, verbose=terminal.verbose)
-    except Terminated:
-        code = _stop(console, "Terminated.", code=ExitCode.TERMINATED)
-    except KeyboardInterrupt:
-        code = _stop(console, "Interrupted.", code=ExitCode.INTERRUPTED)
-    except BrokenPipeError:
-        raise typer.Exit(_leave_with_the_reader()) from None
-    except Exception as error:
-        code = _confess(console, error, verbose=terminal.verbose)
-    if view.stopped:
-        print_report(view.stopped, code=code, console=console, options=terminal)
-    raise typer.Exit(code)
-
-
-def _fail(console: Console, error: EmoscanError, *, verbose: bool) -> ExitCode:
-    print_error(console, str(error))
-    _print_traceback(console, error, wanted=verbose)
-    return error.exit_code
-
-
-def _confess(console: Console, error: Exception, *, verbose: bool) -> ExitCode:
-    way_out = "" if verbose else " Run it again with --verbose for a traceback to report."
-    print_error(console, f"A bug in emoscan: {type(error).__name__}: {error}.{way_out}")
-    _print_traceback(console, error, wanted=verbose)
-    return ExitCode.BUG
-
-
-def _print_traceback(console: Console, error: Exception, *, wanted: bool) -> None:
-    if wanted:
-        console.print("".join(traceback.format_exception(error)), markup=False)
-
-
-def _stop(console: Console, word: str, *, code: ExitCode) -> ExitCode:
-    console.print(word, style="yellow")
-    return code
-
-
-def _leave_with_the_reader() -> ExitCode:
-    """`emoscan … | head` took what it wanted: no error, and nobody left to tell."""
-    abandon(sys.stdout)
-    return ExitCode.DONE
-
-
 def main() -> None:
     """Run the command line; what goes wrong outside of a scan is one sentence as well."""
     console = make_console(TerminalOptions())
     try:
         code = app(standalone_mode=False)
     except BrokenPipeError:
-        code = _leave_with_the_reader()
+        code = leave_with_the_reader()
     except (KeyboardInterrupt, typer.Abort):  # before the work began
-        code = _stop(console, "Interrupted.", code=ExitCode.INTERRUPTED)
+        code = stop(console, "Interrupted.", code=ExitCode.INTERRUPTED)
     except EmoscanError as error:
-        code = _fail(console, error, verbose=False)
+        code = fail(console, error, verbose=False)
     except COMMAND_LINE_ERROR as error:
         code = _explain(console, error)
     except Exception as error:
-        code = _confess(console, error, verbose="--verbose" in sys.argv)
+        code = confess(console, error, verbose="--verbose" in sys.argv)
     sys.exit(int(code or 0))
 
 

@@ -4,7 +4,8 @@ import inspect
 from collections.abc import Callable
 from dataclasses import Field, fields
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from types import GenericAlias
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -30,11 +31,12 @@ Paths = Annotated[
 
 
 def takes_options(
-    *classes: type, without: frozenset[str] = frozenset()
+    *classes: type, without: frozenset[str] = frozenset(), paths: bool = True
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command `(paths, *instances)` one option for each field of the classes.
 
-    Fields in `without` are not offered and keep their defaults.
+    Fields in `without` are not offered and keep their defaults; `paths=False` is for a command
+    that takes none.
     """
     offered = {
         kind: [field for field in fields(kind) if field.name not in without] for kind in classes
@@ -42,14 +44,14 @@ def takes_options(
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         def run(**values: Any) -> None:
-            paths = values.pop("paths")
+            named = [values.pop("paths")] if paths else []
             built = [
                 kind(**{field.name: values[field.name] for field in offered[kind]})
                 for kind in classes
             ]
-            command(paths, *built)
+            command(*named, *built)
 
-        parameters = [_keyword("paths", Paths, inspect.Parameter.empty)]
+        parameters = [_keyword("paths", Paths, inspect.Parameter.empty)] if paths else []
         for kind in classes:
             hints = get_type_hints(kind)
             parameters += [_parameter(field, hints[field.name], kind) for field in offered[kind]]
@@ -73,7 +75,10 @@ def _parameter(field: Field[Any], hint: Any, kind: type) -> inspect.Parameter:
         rich_help_panel=kind.__name__.replace("Options", " options"),
     )
     # click parses the default as well, so it has to be what a user would type.
-    shown = str(default) if parse and default is not None else default
+    shown: Any = str(default) if parse and default is not None else default
+    if get_origin(hint) is tuple:  # an option that may be repeated: typer knows lists alone
+        repeated = GenericAlias(list, get_args(hint)[:1])
+        return _keyword(field.name, Annotated[repeated, declared], list(shown or ()))
     return _keyword(field.name, Annotated[hint, declared], shown)
 
 

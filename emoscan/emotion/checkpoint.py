@@ -14,12 +14,13 @@ import safetensors.torch
 import torch
 
 from emoscan.emotion.crop import CropSettings, Normalisation
-from emoscan.emotion.network import ARCHITECTURE
+from emoscan.emotion.network import ARCHITECTURES
 from emoscan.emotions import EMOTIONS
 from emoscan.errors import MissingPartError
 
 HEADER_KEY = "emoscan"
-SHIPPED_WEIGHTS = "weights/emoscan-resnet18-1.safetensors"
+SHIPPED_MODEL = "emoscan-resnet18-2"
+SHIPPED_SHA256 = "f226852c00e89333e66a39dc5e9539cd87ec169c13e04ebfcd2f386d971dc2cc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +53,29 @@ class LoadedCheckpoint:
 
 def shipped_weights() -> Path:
     """The weights inside this package."""
-    return Path(str(files("emoscan.emotion") / SHIPPED_WEIGHTS))
+    return Path(str(files("emoscan.emotion") / "weights" / f"{SHIPPED_MODEL}.safetensors"))
+
+
+def load_weights(path: Path | None) -> LoadedCheckpoint:
+    """The weights in `path`, or without one those that ship, checked to be what was released.
+
+    Raises MissingPartError where they cannot be used.
+    """
+    if path is not None:
+        return load_checkpoint(path)
+    loaded = load_checkpoint(shipped_weights())
+    if loaded.sha256 != SHIPPED_SHA256 or loaded.about.model_id != SHIPPED_MODEL:
+        raise MissingPartError(
+            f"The shipped weights {loaded.path} are not this release's; install emoscan again."
+        )
+    return loaded
 
 
 def save_checkpoint(path: Path, state: Mapping[str, torch.Tensor], about: Checkpoint) -> None:
     """Write weights and settings to one safetensors file."""
     tensors = {name: tensor.contiguous() for name, tensor in state.items()}
-    safetensors.torch.save_file(tensors, path, {HEADER_KEY: json.dumps(asdict(about))})
+    # Not save_file: what that writes only its owner can read.
+    path.write_bytes(safetensors.torch.save(tensors, {HEADER_KEY: json.dumps(asdict(about))}))
 
 
 def load_checkpoint(path: Path) -> LoadedCheckpoint:
@@ -91,10 +108,10 @@ def _parse_header(header: str | None, path: Path) -> Checkpoint:
         about = _from_dict(json.loads(header))
     except (ValueError, KeyError, TypeError) as error:
         raise MissingPartError(f"{path} has incomplete emoscan settings: {error}.") from error
-    if about.architecture != ARCHITECTURE or about.labels != EMOTIONS:
+    if about.architecture not in ARCHITECTURES or about.labels != EMOTIONS:
         raise MissingPartError(
             f"{path} holds a {about.architecture} for {', '.join(about.labels)}; "
-            f"this emoscan runs {ARCHITECTURE} for {', '.join(EMOTIONS)}."
+            f"this emoscan runs {' or '.join(ARCHITECTURES)} for {', '.join(EMOTIONS)}."
         )
     return about
 

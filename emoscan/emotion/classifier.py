@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from emoscan.emotion.checkpoint import Checkpoint, load_checkpoint, shipped_weights
+from emoscan.emotion.checkpoint import Checkpoint, load_weights
 from emoscan.emotion.crop import crop_faces, to_input
 from emoscan.emotion.network import create_network
 from emoscan.errors import MissingPartError
+from emoscan.options import Tta
 from emoscan.runtime import Runtime, halving_on_out_of_memory
 from emoscan.types import Emotions, Faces, Frame
 
@@ -20,18 +21,23 @@ BATCH_CROPS = 256
 class EmotionClassifier:
     """A network with its checkpoint's crop, normalisation and temperature."""
 
-    def __init__(self, runtime: Runtime, weights: Path | None = None) -> None:
+    def __init__(
+        self, runtime: Runtime, weights: Path | None = None, *, tta: Tta = Tta.NONE
+    ) -> None:
         """Load `weights`, by default the shipped ones. Raises MissingPartError."""
-        loaded = load_checkpoint(weights or shipped_weights())
+        loaded = load_weights(weights)
         self.about: Checkpoint = loaded.about
         self.sha256 = loaded.sha256
         self._runtime = runtime
-        network = create_network()
+        self._tta = tta
+        network = create_network(loaded.about.architecture)
         try:
             network.load_state_dict(loaded.state)
         except RuntimeError as error:
             raise MissingPartError(f"{loaded.path} does not fit its network: {error}") from error
         self._network = network.eval().to(runtime.device, runtime.dtype)
+        # Channels last is about twice as fast in convolutions on a CPU.
+        self._network.to(memory_format=torch.channels_last)
 
     def classify(self, frames: Sequence[Frame], faces: Sequence[Faces]) -> list[Emotions]:
         """One Emotions a frame, for its faces in their order."""
@@ -61,5 +67,12 @@ class EmotionClassifier:
     @torch.inference_mode()
     def _probabilities(self, crops: torch.Tensor) -> torch.Tensor:
         levels = to_input(crops.to(self._runtime.device), self.about.normalisation)
-        logits = self._network(levels.to(self._runtime.dtype)).float()
-        return torch.softmax(logits / self.about.temperature, dim=1).cpu()
+        levels = levels.to(self._runtime.dtype)
+        probabilities = self._forward(levels)
+        if self._tta is Tta.FLIP:
+            probabilities = (probabilities + self._forward(levels.flip(3))) / 2
+        return probabilities.cpu()
+
+    def _forward(self, levels: torch.Tensor) -> torch.Tensor:
+        logits = self._network(levels).float()
+        return torch.softmax(logits / self.about.temperature, dim=1)

@@ -41,7 +41,7 @@ def crop_faces(
     """
     crops = np.empty((len(boxes), settings.side_px, settings.side_px), np.uint8)
     for crop, (left, top, side) in zip(crops, _squares(boxes, settings).tolist(), strict=True):
-        _resize(_cut(gray, left=left, top=top, side=side), crop)
+        resize(_cut(gray, left=left, top=top, side=side), crop)
     return crops
 
 
@@ -75,7 +75,8 @@ def _cut(gray: NDArray[np.uint8], *, left: int, top: int, side: int) -> NDArray[
     return np.asarray(padded, np.uint8)
 
 
-def _resize(square: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+def resize(square: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+    """Fill `out` (M, M) with the (N, N) square: averaged over areas to shrink, else cubic."""
     shrinks = square.shape[0] > out.shape[0]
     how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
     cv2.resize(square, out.shape[::-1], dst=out, interpolation=how)
@@ -86,6 +87,11 @@ def normalise(levels: torch.Tensor, normalisation: Normalisation) -> torch.Tenso
     return (levels - normalisation.mean) / normalisation.std
 
 
+def to_levels(crops: torch.Tensor) -> torch.Tensor:
+    """(N, side, side) uint8 crops as (N, 1, side, side) float32 gray levels in 0..1."""
+    return crops.unsqueeze(1).float() / 255
+
+
 def to_input(crops: torch.Tensor, normalisation: Normalisation) -> torch.Tensor:
     """(N, side, side) uint8 crops as (N, 1, side, side) normalised float32."""
-    return normalise(crops.unsqueeze(1).float() / 255, normalisation)
+    return normalise(to_levels(crops), normalisation)

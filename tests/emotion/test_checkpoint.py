@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from emoscan.emotion import checkpoint
 from emoscan.emotion.checkpoint import (
     HEADER_KEY,
     Checkpoint,
@@ -15,13 +16,13 @@ from emoscan.emotion.checkpoint import (
     shipped_weights,
 )
 from emoscan.emotion.crop import CropSettings, Normalisation
-from emoscan.emotion.network import ARCHITECTURE
+from emoscan.emotion.network import POOLED
 from emoscan.emotions import EMOTIONS
 from emoscan.errors import MissingPartError
 
 ABOUT = Checkpoint(
     model_id="test",
-    architecture=ARCHITECTURE,
+    architecture=POOLED,
     labels=EMOTIONS,
     crop=CropSettings(),
     normalisation=Normalisation(0.5, 0.25),
@@ -104,3 +105,10 @@ def test_the_shipped_weights_say_what_they_are() -> None:
     assert loaded.about.training_data["selected_on"] == "PublicTest"
     assert loaded.about.metrics["PrivateTest"]["accuracy"] >= 0.60
     assert all(tensor.dtype != torch.float32 for tensor in loaded.state.values())
+
+
+def test_shipped_weights_that_were_exchanged_are_refused(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(checkpoint, "shipped_weights", lambda: saved(tmp_path))
+    with pytest.raises(MissingPartError, match="install emoscan again"):
+        checkpoint.load_weights(None)
+    assert checkpoint.load_weights(saved(tmp_path)).about == ABOUT

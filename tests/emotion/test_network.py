@@ -2,12 +2,55 @@ import pytest
 import torch
 import torchvision
 from safetensors.torch import load_file, save_file
+from torch import nn
 
-from emoscan.emotion.network import create_network, load_backbone
+from emoscan.emotion.network import (
+    ARCHITECTURES,
+    POOLED,
+    UNPOOLED,
+    create_network,
+    load_backbone,
+)
 
 
-def test_it_maps_gray_crops_to_seven_logits() -> None:
-    assert create_network().eval()(torch.zeros(2, 1, 48, 48)).shape == (2, 7)
+def multiply_adds(network: nn.Module) -> int:
+    """Those of convolutions and linear layers, for one crop of 48 px."""
+    counts = []
+
+    def count(layer: nn.Module, _: object, output: torch.Tensor) -> None:
+        counts.append(output.numel() * layer.weight[0].numel())
+
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            layer.register_forward_hook(count)
+    with torch.inference_mode():
+        network.eval()(torch.zeros(1, 1, 48, 48))
+    return sum(counts)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_it_maps_gray_crops_to_seven_logits(architecture: str) -> None:
+    assert create_network(architecture).eval()(torch.zeros(2, 1, 48, 48)).shape == (2, 7)
+
+
+def test_unpooled_has_no_max_pool() -> None:
+    kinds = {
+        name: {type(layer) for layer in create_network(name).modules()} for name in ARCHITECTURES
+    }
+    assert nn.MaxPool2d in kinds[POOLED] and nn.MaxPool2d not in kinds[UNPOOLED]
+
+
+def test_both_architectures_have_the_same_weights() -> None:
+    pooled, unpooled = (create_network(name).state_dict() for name in (POOLED, UNPOOLED))
+    assert {name: tensor.shape for name, tensor in pooled.items()} == {
+        name: tensor.shape for name, tensor in unpooled.items()
+    }
+
+
+def test_a_face_costs_as_many_multiply_adds_as_stated() -> None:
+    assert round(multiply_adds(create_network(POOLED)) / 1e6) == 94
+    unpooled = multiply_adds(create_network(UNPOOLED))
+    assert round(unpooled / 1e6) == 313 and unpooled < 400e6
 
 
 def test_a_file_in_torchvisions_format_starts_the_backbone(tmp_path) -> None:

@@ -1,0 +1,68 @@
+"""Where a network starts from: chance, ImageNet, or a file."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.error import URLError
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+from torchvision.models import ResNet18_Weights
+
+from emoscan.emotion.network import create_network, load_backbone
+from emoscan.errors import MissingPartError
+from training.network import TrainingNetwork
+from training.recipe import Recipe
+
+SCRATCH, IMAGENET = "scratch", "imagenet"
+
+
+def start_network(recipe: Recipe) -> TrainingNetwork:
+    """The recipe's network with its first weights. Raises MissingPartError for a bad file.
+
+    From scratch nothing is frozen, whatever the recipe says: random layers that rest would
+    never become anything.
+    """
+    backbone = create_network(recipe.architecture)
+    if recipe.init == SCRATCH:
+        return TrainingNetwork(backbone, dropout=recipe.dropout)
+    try:
+        load_backbone(backbone, first_weights(recipe.init))
+    except ValueError as error:
+        raise MissingPartError(f"--init {recipe.init}: {error}.") from error
+    return TrainingNetwork(backbone, dropout=recipe.dropout, frozen=recipe.frozen)
+
+
+def first_weights(init: str) -> Mapping[str, Tensor]:
+    """A ResNet18's state dict: `imagenet`, or a file. Raises MissingPartError."""
+    return _imagenet() if init == IMAGENET else _from_file(Path(init))
+
+
+def _imagenet() -> Mapping[str, Tensor]:
+    """torchvision's ImageNet weights, downloaded once into torch's cache."""
+    weights = ResNet18_Weights.IMAGENET1K_V1
+    try:
+        state: Mapping[str, Tensor] = weights.get_state_dict(progress=False, check_hash=True)
+    except (URLError, OSError, RuntimeError) as error:
+        name = weights.url.rsplit("/", 1)[-1]
+        raise MissingPartError(
+            f"--init imagenet: {name} could not be downloaded ({error}); fetch it on another "
+            f"machine and name it with --init FILE, or use --init scratch."
+        ) from error
+    return state
+
+
+def _from_file(path: Path) -> Mapping[str, Tensor]:
+    """A ResNet18 state dict: ours or torchvision's, as safetensors or as torch saves it."""
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, safetensors.SafetensorError, RuntimeError, ValueError, EOFError) as error:
+        raise MissingPartError(f"--init {path} cannot be read: {error}.") from error
+    except Exception as error:  # what torch raises for a pickle that holds more than tensors
+        raise MissingPartError(f"--init {path} is no file of weights: {error}.") from error
+    if not isinstance(state, Mapping) or not all(isinstance(t, Tensor) for t in state.values()):
+        raise MissingPartError(f"--init {path} holds no state dict, which is names and tensors.")
+    return state

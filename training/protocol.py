@@ -1,0 +1,43 @@
+"""Which images train, which choose, and which are only looked at once, at the end."""
+
+from typing import NamedTuple
+
+from emoscan.options import Select
+from training.fer2013 import Dataset, LabelledImages, Split, stratified_tenth
+
+SELECTED_ON_TEST = (
+    "The folder `test` chooses the epoch and is reported as well, as documented: its figure "
+    "flatters, and such weights do not ship."
+)
+
+
+class Protocol(NamedTuple):
+    """The three sets, and the names under which they are reported; `warning` is for people."""
+
+    train: LabelledImages
+    select: LabelledImages
+    final: LabelledImages
+    trained_on: str
+    selected_on: str
+    final_name: str
+    warning: str | None = None
+
+
+def choose_protocol(data: Dataset, select: Select, *, seed: int) -> Protocol:
+    """`public`: train on Training, choose on PublicTest, report on PrivateTest.
+
+    Where the names do not tell those splits, a stratified tenth of `train`, drawn by `seed`,
+    chooses, and the folder `test` is reported. `test` is the documented protocol: the folder
+    `test` both chooses and is reported, which flatters the figure.
+    """
+    if select is Select.TEST:
+        return Protocol(
+            data.train, data.test, data.test, "folder train", "test", "test", SELECTED_ON_TEST
+        )
+    if data.has_official_splits:
+        public, private = data.split(Split.PUBLIC), data.split(Split.PRIVATE)
+        names = "Training images", str(Split.PUBLIC), str(Split.PRIVATE)
+        return Protocol(data.train, public, private, *names)
+    tenth = stratified_tenth(data.train.labels, seed)
+    train, chosen = data.train.take(~tenth), data.train.take(tenth)
+    return Protocol(train, chosen, data.test, "nine tenths of train", "a tenth of train", "test")
