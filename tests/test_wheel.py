@@ -50,7 +50,16 @@ def test_the_wheel_runs_the_main_job(environment, portrait_clip, tmp_path) -> No
 
 def test_the_wheel_trains_and_evaluates(environment, tmp_path) -> None:
     emoscan, data = environment / "emoscan", ("--data", write_dataset(tmp_path / "fer2013"))
-    small = ("--set", "batch_size=32", "--set", "sides_px=[16]", "--set", "side_shares=[1]")
+    small = (
+        "--set",
+        "batch_size=32",
+        "--precision",
+        "fp32",
+        "--set",
+        "sides_px=[48]",
+        "--set",
+        "side_shares=[1]",
+    )
     call(emoscan, "train", *data, "--epochs", 1, *small, "--out", "run", cwd=tmp_path)
     words = ("evaluate", *data, "--weights", "run/best.safetensors", "--json")
     figures = json.loads(call(emoscan, *words, cwd=tmp_path))

@@ -1,6 +1,7 @@
 """The training loop: epochs over images that lie on the device, resumable after any kill."""
 
 import hashlib
+import math
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -166,6 +167,11 @@ class Trainer:
         rate = max(group["lr"] for group in self._optimizer.param_groups)
         loss, hits, seen = self._train(images, schedule, side_px=side_px)
         stepped = time.monotonic()
+        if not math.isfinite(loss):
+            raise UsageError(
+                f"The loss is no number any more in epoch {progress.epoch + 1}: start again with a "
+                "lower learning_rate or kernel_rate."
+            )
         select_loss, select_accuracy = self._look(chosen_on, side_px=side_px)
         if isinstance(schedule, ReduceLROnPlateau):
             schedule.step(select_loss)

@@ -24,7 +24,9 @@ def _one_thread() -> Iterator[None]:
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")  # for what the tests start
+        yield
     torch.set_num_threads(threads)
 
 

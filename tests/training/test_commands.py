@@ -43,7 +43,15 @@ EVALUATION_KEYS = {
 @pytest.fixture(scope="module")
 def recipe_file(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("recipes") / "tiny.toml"
-    path.write_text(tiny_recipe(epochs=2, name="tiny").as_toml())
+    recipe = tiny_recipe(
+        epochs=2,
+        name="tiny",
+        learning_rate=0.01,
+        kernel_rate=0.02,
+        sides_px=(48,),
+        side_shares=(1.0,),
+    )
+    path.write_text(recipe.as_toml())
     return path
 
 
@@ -52,7 +60,9 @@ def train(run, dataset, recipe_file):
     """Run `emoscan train` on the dataset with the tiny recipe."""
 
     def call(*words: object):
-        return run("train", "--data", dataset, "--recipe", recipe_file, *words)
+        return run(
+            "train", "--data", dataset, "--recipe", recipe_file, "--precision", "fp32", *words
+        )
 
     return call
 
@@ -106,7 +116,8 @@ def test_evaluate_agrees_with_what_training_said(train, run, dataset, tmp_path) 
 
 def test_a_killed_training_goes_on_to_the_same_weights(dataset, recipe_file, tmp_path) -> None:
     """Killed with the first epoch's state on disk; resumed, it equals a run in one go."""
-    words = ["train", "--data", str(dataset), "--recipe", str(recipe_file), "--out"]
+    words = ["train", "--data", str(dataset), "--recipe", str(recipe_file)]
+    words += ["--precision", "fp32", "--out"]
     code = (
         "import os, signal, training.state as state, emoscan.cli.app as app\n"
         "save = state.save\n"
@@ -151,7 +162,19 @@ def test_weights_chosen_on_the_test_images_do_not_ship() -> None:
 
 
 def test_the_documented_recipe_from_scratch_is_another_experiment(run, dataset) -> None:
-    words = ["--set", "batch_size=32", "--epochs", 1, "--init", "scratch", "--out", "d", "--json"]
+    words = [
+        "--set",
+        "batch_size=32",
+        "--precision",
+        "fp32",
+        "--epochs",
+        1,
+        "--init",
+        "scratch",
+        "--out",
+        "d",
+        "--json",
+    ]
     result = run("train", "--data", dataset, "--recipe", "documented", *words)
     assert result.code == 0, result.err
     assert "another experiment" in result.err
