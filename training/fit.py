@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -294,7 +293,7 @@ class Trainer:
 
 def _fingerprint(data: LabelledImages) -> str:
     """Tells one set of images from another, by their pixels and labels."""
-    digest = hashlib.sha256(np.ascontiguousarray(data.images))
+    digest = hashlib.sha256(data.images.tobytes())
     digest.update(data.labels.tobytes())
     return digest.hexdigest()[:12]
 
