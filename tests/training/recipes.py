@@ -18,7 +18,7 @@ TINY = {
     "architecture": POOLED,
     "epochs": 4,
     "batch_size": 32,
-    "sides_px": (16, 48),
+    "sides_px": (24, 48),
     "side_shares": (0.5, 0.5),
     "average_decay": 0.5,
     "brightness": 0.0,

@@ -190,10 +190,10 @@ def test_a_state_of_another_recipe_is_refused_naming_what_differs(data, tmp_path
     train(tiny_recipe(epochs=1), data, tmp_path)
     before = (tmp_path / STATE_FILE).read_bytes()
     with pytest.raises(UsageError) as caught:
-        train(tiny_recipe(epochs=2, sides_px=(24, 48)), data, tmp_path)
+        train(tiny_recipe(epochs=2, sides_px=(32, 48)), data, tmp_path)
     assert str(caught.value) == (
         f"{tmp_path / STATE_FILE} belongs to a run with epochs 1 (now 2), "
-        "sides_px [16, 48] (now [24, 48]); use another --out."
+        "sides_px [24, 48] (now [32, 48]); use another --out."
     )
     assert (tmp_path / STATE_FILE).read_bytes() == before
 
@@ -262,7 +262,7 @@ def test_the_selection_is_looked_at_on_the_epochs_side(data) -> None:
 
     trainer._network.register_forward_pre_hook(remember)
     trainer.run(data.train, data.select)
-    assert sides == [(21, 1, 16, 16), (21, 1, 48, 48)]
+    assert sides == [(21, 1, 24, 24), (21, 1, 48, 48)]
 
 
 def test_epochs_are_told_with_their_sides_and_steps(data) -> None:
@@ -270,7 +270,7 @@ def test_epochs_are_told_with_their_sides_and_steps(data) -> None:
     train(tiny_recipe(epochs=4), data, listener=ears)
     assert ears[0] == TrainingStarted(4, 0, len(data.train) // 32, "PublicTest")
     assert [(event.epoch, event.side_px) for event in ears.of(EpochDone)] == [
-        (1, 16), (2, 16), (3, 48), (4, 48),
+        (1, 24), (2, 24), (3, 48), (4, 48),
     ]  # fmt: skip
     assert {event.epoch for event in ears.of(BatchDone)} == {0, 1, 2, 3}
     assert all(math.isfinite(event.loss) for event in ears.of(BatchDone))

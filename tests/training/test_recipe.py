@@ -126,9 +126,9 @@ def test_set_changes_one_value(change: str, name: str, value: object) -> None:
 
 
 def test_set_changes_several_values_and_the_last_word_counts() -> None:
-    changes = ["sides_px=[16, 48]", "side_shares=[0.5, 0.5]", "epochs=3", "epochs=5"]
+    changes = ["sides_px=[24, 48]", "side_shares=[0.5, 0.5]", "epochs=3", "epochs=5"]
     recipe = load_recipe("best", changes)
-    assert (recipe.sides_px, recipe.side_shares, recipe.epochs) == ((16, 48), (0.5, 0.5), 5)
+    assert (recipe.sides_px, recipe.side_shares, recipe.epochs) == ((24, 48), (0.5, 0.5), 5)
 
 
 @pytest.mark.parametrize("change", ["epochs", "", "=3"])
@@ -157,8 +157,8 @@ def test_set_without_a_key_or_a_value_is_refused(change: str) -> None:
         ("erase_least=0.9", "erase_least must not exceed erase_most"),
         ("sides_px=[]", "equally many, and at least one"),
         ("sides_px=[24, 48]", "equally many"),
-        ("sides_px=[8, 16, 24, 48]", "sides_px must be at least 16"),
-        ("sides_px=[16, 24, 32, 40]", "sides_px must end with 48.*not with 40"),
+        ("sides_px=[16, 24, 32, 48]", "sides_px must be at least 24"),
+        ("sides_px=[24, 28, 32, 40]", "sides_px must end with 48.*not with 40"),
         ("side_shares=[0.5, 0.5, 0.5, 0.5]", "side_shares must sum to 1, not 2"),
         ("side_shares=[1.5, -0.5, 0.0, 0.0]", "side_shares must be from 0 on, not -0.5"),
     ],
@@ -193,15 +193,15 @@ def test_what_is_no_recipe_is_refused(tmp_path) -> None:
 
 
 def test_the_side_grows_over_the_epochs() -> None:
-    recipe = tiny_recipe(epochs=10, sides_px=(16, 24, 48), side_shares=(0.3, 0.5, 0.2))
-    assert [recipe.side_px(epoch) for epoch in range(10)] == [16] * 3 + [24] * 5 + [48] * 2
+    recipe = tiny_recipe(epochs=10, sides_px=(24, 32, 48), side_shares=(0.3, 0.5, 0.2))
+    assert [recipe.side_px(epoch) for epoch in range(10)] == [24] * 3 + [32] * 5 + [48] * 2
 
 
 @pytest.mark.parametrize(
-    ("epochs", "sides"), [(1, [48]), (2, [16, 48]), (3, [16, 16, 48]), (4, [16, 16, 16, 48])]
+    ("epochs", "sides"), [(1, [48]), (2, [24, 48]), (3, [24, 24, 48]), (4, [24, 24, 24, 48])]
 )
 def test_the_last_epoch_has_the_last_side(epochs: int, sides: list[int]) -> None:
-    recipe = tiny_recipe(epochs=epochs, sides_px=(16, 48), side_shares=(0.95, 0.05))
+    recipe = tiny_recipe(epochs=epochs, sides_px=(24, 48), side_shares=(0.95, 0.05))
     assert [recipe.side_px(epoch) for epoch in range(epochs)] == sides
 
 

@@ -155,7 +155,7 @@ def test_the_report_of_a_training() -> None:
     assert expected.rstrip() in report
     assert "](curves.png)" in report and "](confusion.png)" in report
     assert "| learning_rate | 0.0123 |" in report and "| seed | 7 |" in report
-    assert "| sides_px | [16, 48] |" in report
+    assert "| sides_px | [24, 48] |" in report
     assert "| training images | 28,709 |" in report and "| hours | 1.50 |" in report
     assert "| torch | 2.5 |" in report and "- There is no ferplus.csv." in report
     row = lines(report, "| images |")
