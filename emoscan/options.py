@@ -307,8 +307,8 @@ class TrainOptions:
         _convert(self, "precision", Precision)
         if self.epochs is not None and self.epochs < 1:
             raise UsageError(f"--epochs must be at least 1, not {self.epochs}.")
-        if self.seed is not None and self.seed < 0:
-            raise UsageError(f"--seed must be at least 0, not {self.seed}.")
+        if self.seed is not None and not 0 <= self.seed < 2**63:
+            raise UsageError(f"--seed must lie between 0 and 2**63 - 1, not {self.seed}.")
 
 
 class EvaluationSplit(StrEnum):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from emoscan.emotion.classifier import EmotionClassifier
 from emoscan.emotion.crop import resize
 from emoscan.emotions import EMOTIONS
-from emoscan.errors import UsageError
+from emoscan.errors import OutputError, UsageError
 from emoscan.events import Note
 from emoscan.options import EvaluateOptions, EvaluationSplit, EvaluationTta
 from emoscan.runtime import choose_runtime
@@ -149,6 +149,12 @@ def _selected_on(classifier: EmotionClassifier) -> str:
     return str(classifier.about.training_data.get("selected_on", UNKNOWN))
 
 
+def _all_selected_on(classifier: EmotionClassifier) -> list[str]:
+    """Its own selection's images, and those of the weights that it started from."""
+    first = classifier.about.training_data.get("init_selected_on")
+    return [_selected_on(classifier), *([str(first)] if first else [])]
+
+
 def _without_near_copies(
     probabilities: NDArray[np.float64], chosen: LabelledImages, train: LabelledImages
 ) -> dict[str, Any]:
@@ -160,7 +166,9 @@ def _without_near_copies(
 
 def _warnings(classifiers: Sequence[EmotionClassifier], split: EvaluationSplit) -> list[str]:
     warnings = []
-    for name in sorted({_selected_on(classifier) for classifier in classifiers}):
+    for name in sorted(
+        {name for classifier in classifiers for name in _all_selected_on(classifier)}
+    ):
         if split in FLATTERED.get(name, ()):
             warnings.append(
                 f"This figure flatters: its epoch was chosen on the same images ({name})."
@@ -194,5 +202,9 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
 
 
 def _make_folder(folder: Path) -> None:
+    if (folder / "best.safetensors").exists():
+        raise OutputError(
+            f"{folder} is a run's folder, whose report would be lost: use another --out."
+        )
     with refusing_in_a_sentence(folder):
         folder.mkdir(parents=True, exist_ok=True)

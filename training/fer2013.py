@@ -76,8 +76,10 @@ class Dataset:
 
     @property
     def has_official_splits(self) -> bool:
-        """Whether the names of the test images tell PublicTest from PrivateTest."""
-        return all(_prefix(path) in (Split.PUBLIC, Split.PRIVATE) for path in self.test.paths)
+        """Whether every name tells its split, and both PublicTest and PrivateTest are there."""
+        return {_prefix(path) for path in self.train.paths} == {Split.TRAINING} and {
+            _prefix(path) for path in self.test.paths
+        } == {Split.PUBLIC, Split.PRIVATE}
 
     def split(self, split: Split) -> LabelledImages:
         """An official split. Raises NoMediaError where the names do not tell it."""
@@ -115,6 +117,7 @@ def load_dataset(folder: Path) -> Dataset:
     unreadable or not 48×48; the message names the first of them.
     """
     listed = {name: _list(folder, name) for name in ("train", "test")}
+    _refuse_test_images(listed["train"])
     votes = _read_votes(folder / VOTES_FILE)
     arrays = _packed(folder, listed)
     parts = {
@@ -164,6 +167,12 @@ def _list(folder: Path, name: str) -> list[Path]:
             raise NoMediaError(f"{within} holds no image; FER2013 has some in each class.")
         paths += found
     return paths
+
+
+def _refuse_test_images(train: Sequence[Path]) -> None:
+    for path in train:
+        if _prefix(path.name) in (Split.PUBLIC, Split.PRIVATE):
+            raise NoMediaError(f"{path} lies in `train`, but its name says that it is for testing.")
 
 
 def _packed(folder: Path, listed: dict[str, list[Path]]) -> dict[str, NDArray[np.uint8]]:
@@ -266,5 +275,5 @@ def _notes(parts: dict[str, LabelledImages]) -> tuple[str, ...]:
         if counts[split] not in (0, official):
             notes.append(f"{split} has {counts[split]:,} images here, {official:,} in FER2013.")
     if not parts["train"].votes.any():
-        notes.append(f"There is no {VOTES_FILE} beside the images: FER+'s votes are not used.")
+        notes.append(f"No {VOTES_FILE} has votes for these images: FER+'s votes are not used.")
     return tuple(notes)

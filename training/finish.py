@@ -80,7 +80,7 @@ def calibrate(network: TrainingNetwork, run: Run) -> Calibration:
     head, votes = _logits(network, data.images, run.normalisation)
     share, temperature = (
         fit_votes_share(head, votes, data.labels)
-        if run.recipe.votes_weight
+        if run.recipe.votes_weight and run.protocol.train.votes.any()  # else it learned nothing
         else (0.0, fit_temperature(head, data.labels))
     )
     mixed = (1 - share) * head + share * votes
@@ -116,6 +116,7 @@ def _about(run: Run, progress: Progress, calibration: Calibration) -> Checkpoint
             "images": len(run.protocol.train),
             "selected_on": run.protocol.selected_on,
             "initialised": "random" if run.recipe.init == SCRATCH else run.recipe.init,
+            "init_selected_on": run.init_selected_on,
             "epochs": run.recipe.epochs,
             "best_epoch": progress.best_epoch,
             "seed": run.recipe.seed,

@@ -103,10 +103,7 @@ class Trainer:
         self._network.to(memory_format=torch.channels_last)
         self._average = _make_average(self._network, recipe.average_decay)
         self._optimizer = make_optimizer(self._network, recipe)
-        # Compiled for CUDA alone: elsewhere compiling costs more than it gains.
-        self._forward: nn.Module = (
-            torch.compile(self._network) if self._device.type == "cuda" else self._network  # type: ignore[assignment]
-        )
+        self._forward = _compiled(self._network) if self._device.type == "cuda" else self._network
 
     def run(
         self,
@@ -130,15 +127,17 @@ class Trainer:
             "selected_on": selected_on,
             "train_images": _fingerprint(train),
             "select_images": _fingerprint(select),
+            "device": self._device.type,
+            "precision": self._runtime.precision.value,
         }
         if folder:
-            state.restore(folder, parts, self.progress, about=about)
+            state.restore(folder, parts, self.progress, about=about, device=self._device)
         first = self.progress.epoch
         self._listener(TrainingStarted(self.recipe.epochs, first, steps, selected_on))
         while self.progress.epoch < self.recipe.epochs and not self._is_exhausted():
             self._epoch(images, chosen_on, schedule)
             if folder:
-                state.save(folder, parts, self.progress, about=about)
+                state.save(folder, parts, self.progress, about=about, device=self._device)
         return self.progress
 
     def _parts(self, schedule: Schedule) -> dict[str, Any]:
@@ -169,7 +168,7 @@ class Trainer:
         if not math.isfinite(loss):
             raise UsageError(
                 f"The loss is no number any more in epoch {progress.epoch + 1}: start again with a "
-                "lower learning_rate or kernel_rate."
+                "lower learning_rate or kernel_rate, and another --out."
             )
         select_loss, select_accuracy = self._look(chosen_on, side_px=side_px)
         if isinstance(schedule, ReduceLROnPlateau):
@@ -292,9 +291,10 @@ class Trainer:
 
 
 def _fingerprint(data: LabelledImages) -> str:
-    """Tells one set of images from another, by their pixels and labels."""
+    """Tells one set of images from another, by their pixels, labels and votes."""
     digest = hashlib.sha256(data.images.tobytes())
     digest.update(data.labels.tobytes())
+    digest.update(data.votes.tobytes())
     return digest.hexdigest()[:12]
 
 
@@ -303,6 +303,14 @@ def votes_loss(logits: Tensor, shares: Tensor, has_votes: Tensor) -> Tensor:
     each = functional.cross_entropy(logits, shares, reduction="none")
     # Where there are no votes the shares are 0, and so is the cross-entropy.
     return each.sum() / has_votes.sum().clamp(min=1)
+
+
+def _compiled(network: nn.Module) -> nn.Module:
+    """For CUDA alone: elsewhere compiling costs more than it gains."""
+    # Without a compiler or Triton it runs as it is, instead of failing.
+    torch._dynamo.config.suppress_errors = True
+    compiled: nn.Module = torch.compile(network, dynamic=False)  # type: ignore[assignment]
+    return compiled
 
 
 def _make_average(network: TrainingNetwork, decay: float) -> AveragedModel | None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torchvision.models import ResNet18_Weights
 
+from emoscan.emotion.checkpoint import load_checkpoint
 from emoscan.emotion.network import create_network, load_backbone
 from emoscan.errors import MissingPartError
 from training.network import TrainingNetwork
@@ -32,6 +33,20 @@ def start_network(recipe: Recipe) -> TrainingNetwork:
     except ValueError as error:
         raise MissingPartError(f"--init {recipe.init}: {error}.") from error
     return TrainingNetwork(backbone, dropout=recipe.dropout, frozen=recipe.frozen)
+
+
+def check_init(init: str) -> str | None:
+    """Whether a training could start from it; for weights of ours, which images chose them.
+
+    Raises MissingPartError, before the images are read and not after it.
+    """
+    if init == SCRATCH:
+        return None
+    first_weights(init)
+    try:
+        return str(load_checkpoint(Path(init)).about.training_data.get("selected_on"))
+    except MissingPartError:  # torchvision's, or a plain state dict
+        return None
 
 
 def first_weights(init: str) -> Mapping[str, Tensor]:

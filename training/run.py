@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from emoscan.errors import UsageError
 from emoscan.options import TrainOptions
 from training.events import Listener, ignore
 from training.finish import finish
@@ -19,7 +20,13 @@ def train(options: TrainOptions, listener: Listener = ignore) -> tuple[Path, dic
     Raises what `prepare` raises, and MissingPartError for what `init` names.
     """
     run = prepare(options, listener)
-    return run.folder, finish(run, fit(run, listener))
+    try:
+        return run.folder, finish(run, fit(run, listener))
+    except torch.OutOfMemoryError as error:
+        raise UsageError(
+            f"{run.runtime.device_name} has too little memory: lower batch_size with "
+            "--set batch_size=N, and use another --out."
+        ) from error
 
 
 def fit(run: Run, listener: Listener = ignore) -> Progress:

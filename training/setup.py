@@ -13,7 +13,7 @@ from emoscan.runtime import Runtime
 from training.events import Listener, ignore
 from training.fer2013 import LabelledImages, find_data, load_dataset
 from training.fit import training_runtime
-from training.initialise import SCRATCH
+from training.initialise import SCRATCH, check_init
 from training.protocol import Protocol, choose_protocol
 from training.recipe import Recipe, load_recipe
 from training.state import STATE_FILE, refusing_in_a_sentence
@@ -31,25 +31,28 @@ class Run:
     normalisation: Normalisation
     runtime: Runtime
     notes: tuple[str, ...]
+    init_selected_on: str | None  # by weights of ours that it starts from
 
 
 def prepare(options: TrainOptions, listener: Listener = ignore) -> Run:
     """Check everything, read the images, make the folder.
 
-    Raises UsageError for options that do not fit, NoMediaError and MediaError for the data,
-    OutputError for the folder.
+    Raises UsageError for options that do not fit, MissingPartError for what `init` names,
+    NoMediaError and MediaError for the data, OutputError for the folder.
     """
     recipe = _recipe(options)
     folder = options.out or Path("runs") / recipe.name
-    _check_folder(folder, resume=options.resume)
+    _check_folder(folder, options)
+    init_selected_on = check_init(recipe.init)
     runtime = training_runtime(options.device, options.precision)
     data = load_dataset(find_data(options.data))
     protocol = choose_protocol(data, options.select, seed=recipe.seed)
     notes = tuple(filter(None, (*data.notes, _other_experiment(recipe), protocol.warning)))
-    for text in filter(None, (runtime.note, *notes)):
+    for text in filter(None, (runtime.note, _nothing_to_resume(folder, options), *notes)):
         listener(Note(text))
     _make_folder(folder, recipe)
-    return Run(recipe, folder, protocol, normalisation_of(protocol.train), runtime, notes)
+    norm = normalisation_of(protocol.train)
+    return Run(recipe, folder, protocol, norm, runtime, notes, init_selected_on)
 
 
 def _recipe(options: TrainOptions) -> Recipe:
@@ -64,14 +67,19 @@ def _recipe(options: TrainOptions) -> Recipe:
     return replace(recipe, frozen=()) if recipe.init == SCRATCH else recipe
 
 
-def _check_folder(folder: Path, *, resume: bool) -> None:
+def _check_folder(folder: Path, options: TrainOptions) -> None:
     if (folder / BEST_FILE).exists():
-        raise OutputError(
-            f"{folder} holds a finished run, and its test images are looked at once only: "
-            "use another --out."
-        )
-    if (folder / STATE_FILE).exists() and not resume:
+        raise OutputError(f"{folder} holds a finished run: use another --out.")
+    if (folder / STATE_FILE).exists() and not options.resume:
         raise OutputError(f"{folder} holds a run that was stopped: add --resume to go on with it.")
+    if (folder / RECIPE_FILE).resolve() == Path(options.recipe).resolve():
+        raise OutputError(f"{options.recipe} would be written anew by this run: use another --out.")
+
+
+def _nothing_to_resume(folder: Path, options: TrainOptions) -> str | None:
+    if options.resume and not (folder / STATE_FILE).exists():
+        return f"{folder} holds no run to go on with: a new one begins there."
+    return None
 
 
 def _make_folder(folder: Path, recipe: Recipe) -> None:

@@ -61,6 +61,8 @@ def create_resnet18_model(num_classes: int = 7, *, init: str = IMAGENET) -> nn.M
 def make_loaders(data: str | Path | None = None, *, seed: int = 0) -> tuple[Loader, Loader]:
     """The documented loaders: the folder `train`, changed at random, and the folder `test`.
 
+    `seed` decides the order; the changes draw from torch's global generator, as dropout does.
+    A model whose best epoch is chosen on the folder `test` is flattered by its figure there.
     Raises NoMediaError or MediaError where the dataset is missing or damaged.
     """
     dataset = load_dataset(find_data(data))
@@ -118,13 +120,14 @@ def train_and_validate(
     """
     recipe = replace(load_recipe("documented"), learning_rate=learning_rate)
     optimizer = make_optimizer(model, recipe)
+    first_rate = optimizer.param_groups[0]["lr"]
     schedule = ReduceLROnPlateau(
         optimizer, factor=recipe.plateau_factor, patience=recipe.plateau_patience
     )
     history: History = {name: [] for name in _COLUMNS}
     best, best_epoch = {name: value.clone() for name, value in model.state_dict().items()}, 0
     for epoch in range(1, num_epochs + 1):
-        rate = max(group["lr"] for group in optimizer.param_groups)
+        rate = learning_rate * optimizer.param_groups[0]["lr"] / first_rate
         trained = _train_epoch(model, train_loader, optimizer=optimizer, clip=recipe.clip_norm)
         validated = _validate(model, test_loader)
         schedule.step(validated[0])

@@ -21,13 +21,15 @@ STATE_FILE = "state.pt"
 About = dict[str, Any]
 
 
-def save(folder: Path, parts: dict[str, Any], progress: "Progress", *, about: About) -> None:
+def save(
+    folder: Path, parts: dict[str, Any], progress: "Progress", *, about: About, device: torch.device
+) -> None:
     """Write the state beside the old one, then in its place: a kill leaves one of them whole."""
     contents = {
         "about": about,
         "progress": {item.name: getattr(progress, item.name) for item in fields(progress)},
         "parts": {name: part.state_dict() for name, part in parts.items()},
-        "random": _random_state(),
+        "random": _random_state(device),
     }
     buffer = io.BytesIO()  # torch would turn a full disk into an error of its own
     torch.save(contents, buffer)
@@ -40,18 +42,29 @@ def save(folder: Path, parts: dict[str, Any], progress: "Progress", *, about: Ab
         writing.replace(folder / STATE_FILE)
 
 
-def restore(folder: Path, parts: dict[str, Any], progress: "Progress", *, about: About) -> None:
+def restore(
+    folder: Path, parts: dict[str, Any], progress: "Progress", *, about: About, device: torch.device
+) -> None:
     """Bring parts, progress and the random state to where the file left them, if there is one."""
     path = folder / STATE_FILE
     if not path.exists():
         return
-    contents = torch.load(path, map_location="cpu", weights_only=True)
+    contents = _load(path)
     refuse_another_run(path, contents.get("about", {}), about)
     for name, part in parts.items():
         part.load_state_dict(contents["parts"][name])
     for name, value in contents["progress"].items():
         setattr(progress, name, value)
-    _set_random_state(contents["random"])
+    _set_random_state(contents["random"], device)
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        contents: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        reason = str(error).partition("\n")[0]
+        raise OutputError(f"{path} is damaged ({reason}); use another --out.") from error
+    return contents
 
 
 @contextmanager
@@ -71,12 +84,18 @@ def refuse_another_run(path: Path, stored: About, wanted: About) -> None:
         raise UsageError(f"{path} belongs to a run with {changes}; use another --out.")
 
 
-def _random_state() -> dict[str, Any]:
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return {"cpu": torch.get_rng_state(), "cuda": cuda}
+def _random_state(device: torch.device) -> dict[str, Any]:
+    """The CPU's, which shuffles, and the device's own, which changes the images."""
+    own = {"cuda": torch.cuda.get_rng_state, "mps": lambda _: torch.mps.get_rng_state()}
+    return {
+        "cpu": torch.get_rng_state(),
+        "device": own[device.type](device) if device.type in own else None,
+    }
 
 
-def _set_random_state(random: dict[str, Any]) -> None:
+def _set_random_state(random: dict[str, Any], device: torch.device) -> None:
     torch.set_rng_state(random["cpu"])
-    if random["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(random["cuda"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(random["device"], device)
+    elif device.type == "mps":
+        torch.mps.set_rng_state(random["device"])

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from training.events import EpochDone, Event, TrainingStarted
 
 
+SAME_IMAGES = "This figure flatters: its epoch was chosen on the same images."
+
+
 class TrainingView:
     """A listener to a training."""
 
@@ -130,12 +133,14 @@ def print_training(
             "best epoch": f"{metrics['best_epoch']} of {metrics['epochs']}",
             "training": f"{metrics['train_accuracy']:.2%} in that epoch",
             select: f"{_share(metrics[select])}, which chose the epoch",
-            final: _share(metrics[final]),
+            **({final: _share(metrics[final])} if final != select else {}),
             "temperature": f"{metrics['temperature']:.3f}",
             "run folder": str(folder),
         }
         console.print()
         console.print(_facts(rows))
+        if final == select:
+            console.print(Text(SAME_IMAGES, style="yellow"))
         weights = folder / "best.safetensors"
         console.print(Text.assemble("\nNext: ", (f"emoscan evaluate --weights {weights}", "bold")))
 

@@ -33,13 +33,14 @@ def create_network(architecture: str = POOLED, *, num_classes: int = len(EMOTION
 def load_backbone(network: nn.Module, state: Mapping[str, torch.Tensor]) -> None:
     """Start from a ResNet18 state dict in torchvision's format, ImageNet's for instance.
 
-    A first convolution for three channels becomes the mean over RGB; a head with another
+    A first convolution for three channels becomes the sum over RGB, which is what it gives
+    for a gray picture in three channels; a head with another
     number of classes is left as it was. Raises ValueError if anything else does not fit.
     """
     adapted = dict(state)
     stem = adapted.get(STEM_WEIGHT)
     if stem is not None and stem.ndim == 4 and stem.shape[1] == 3:
-        adapted[STEM_WEIGHT] = stem.mean(dim=1, keepdim=True)
+        adapted[STEM_WEIGHT] = stem.sum(dim=1, keepdim=True)
     own = network.state_dict()
     for key in HEAD_KEYS:
         if key not in adapted or adapted[key].shape != own[key].shape:

@@ -60,7 +60,7 @@ def test_a_file_in_torchvisions_format_starts_the_backbone(tmp_path) -> None:
     head = network.fc.weight.clone()
     load_backbone(network, load_file(tmp_path / "resnet18.safetensors"))
     state = network.state_dict()
-    assert torch.equal(state["conv1.weight"], reference.conv1.weight.mean(1, keepdim=True))
+    assert torch.equal(state["conv1.weight"], reference.conv1.weight.sum(1, keepdim=True))
     assert torch.equal(state["layer4.1.conv2.weight"], reference.layer4[1].conv2.weight)
     assert torch.equal(state["fc.weight"], head)
 

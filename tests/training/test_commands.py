@@ -145,7 +145,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(dataset, recipe_file, tmp
     states = [load_checkpoint(tmp_path / n / "best.safetensors").state for n in ("whole", "killed")]
     assert all(states[0][name].equal(states[1][name]) for name in states[0])
     finished = call("-m", "emoscan", *words, str(tmp_path / "killed"), "--resume")
-    assert finished.returncode == 7 and "looked at once" in finished.stderr
+    assert finished.returncode == 7 and "finished run" in finished.stderr
 
 
 def test_the_documented_protocol_says_what_it_is(train, run, dataset) -> None:
@@ -237,3 +237,49 @@ def test_an_ensemble_of_the_same_weights_is_those_weights(run, dataset, tmp_path
         run("evaluate", "--data", dataset, "--json", "--weights", copy, "--weights", copy).out
     )
     assert two["nll"] == pytest.approx(one["nll"], abs=1e-6)
+
+
+def test_without_votes_the_second_head_rests(run, dataset, recipe_file, tmp_path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(dataset, copy)
+    (copy / "ferplus.csv").unlink()
+    words = ["--data", copy, "--recipe", recipe_file, "--precision", "fp32", "--epochs", 1]
+    result = run("train", *words, "--out", "new", "--json")
+    assert result.code == 0 and "votes are not used" in result.err
+    assert json.loads(result.out)["votes_share"] == 0
+
+
+def test_weights_keep_saying_what_chose_those_they_started_from(train, run, dataset) -> None:
+    assert train("--out", "first", "--select", "test", "--epochs", 1).code == 0
+    again = train("--out", "then", "--epochs", 1, "--init", "first/best.safetensors")
+    assert again.code == 0, again.err
+    shown = run("evaluate", "--weights", "then/best.safetensors", "--data", dataset)
+    assert "flatters" in shown.err
+    kept = Path("first/metrics.json").read_bytes()
+    lost = run(
+        "evaluate", "--weights", "first/best.safetensors", "--data", dataset, "--out", "first"
+    )
+    assert lost.code == 7 and "another --out" in lost.err
+    assert Path("first/metrics.json").read_bytes() == kept
+
+
+def test_a_recipe_is_not_written_over(run, dataset, recipe_file) -> None:
+    Path("mine").mkdir()
+    shutil.copy(recipe_file, "mine/recipe.toml")
+    result = run("train", "--data", dataset, "--recipe", "mine/recipe.toml", "--out", "mine")
+    assert result.code == 7 and Path("mine/recipe.toml").read_bytes() == recipe_file.read_bytes()
+
+
+def test_a_damaged_state_is_one_sentence(train) -> None:
+    Path("new").mkdir()
+    Path("new/state.pt").write_bytes(b"no state")
+    result = train("--out", "new", "--resume")
+    assert result.code == 7 and "damaged" in result.err
+
+
+def test_test_images_among_the_training_images_are_refused(run, dataset, tmp_path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(dataset, copy)
+    shutil.copy(copy / "test/happy/PrivateTest_0.jpg", copy / "train/happy/PrivateTest_0.jpg")
+    result = run("train", "--data", copy, "--out", "new")
+    assert result.code == 3 and "for testing" in result.err

@@ -44,7 +44,7 @@ def start(init: object, **changes: object) -> TrainingNetwork:
 def starts_like(network: TrainingNetwork, reference: nn.Module) -> bool:
     """Whether all but the head comes from a network in torchvision's format."""
     wanted = dict(reference.state_dict())
-    wanted["conv1.weight"] = wanted["conv1.weight"].mean(1, keepdim=True)
+    wanted["conv1.weight"] = wanted["conv1.weight"].sum(1, keepdim=True)
     found: dict[str, Tensor] = network.backbone.state_dict()
     return all(torch.equal(tensor, wanted[name]) for name, tensor in found.items())
 
