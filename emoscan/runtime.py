@@ -107,7 +107,7 @@ def halving_on_out_of_memory(run: Callable[[int], T], size: int) -> T:
         try:
             return run(size)
         except RuntimeError as error:
-            if size == 1 or not _is_out_of_memory(error):
+            if size == 1 or not is_out_of_memory(error):
                 raise
         # Outside of the handler: its traceback would keep the tensors of the failed run alive.
         gc.collect()
@@ -116,7 +116,8 @@ def halving_on_out_of_memory(run: Callable[[int], T], size: int) -> T:
         size = (size + 1) // 2
 
 
-def _is_out_of_memory(error: RuntimeError) -> bool:
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether a device ran out of memory, CUDA, MPS or CPU."""
     # CUDA has an error of its own; MPS and the CPU say it in words.
     words = ("out of memory", "can't allocate memory")
     return isinstance(error, torch.OutOfMemoryError) or any(w in str(error).lower() for w in words)

@@ -21,21 +21,15 @@ from training.fer2013 import IMAGE_SIDE_PX, Dataset, LabelledImages, Split, find
 from training.metrics import accuracy_figures, measure, reliability
 from training.near_copies import find_near_copies
 from training.plots import draw_confusion, draw_reliability
+from training.protocol import UNKNOWN, chosen_on, flattered_by, flattery
 from training.report import CONFUSION_FILE, RELIABILITY_FILE, evaluation_report, set_name
-from training.state import refusing_in_a_sentence
+from training.state import BEST_FILE, STATE_FILE, refusing_in_a_sentence
 
 METRICS_FILE, REPORT_FILE = "metrics.json", "report.md"
 CHUNK_IMAGES = 256
 # The side of the ten crops that published results on FER2013 mostly use.
 TENCROP_PX = 44
-UNKNOWN = "unknown"
 OFFICIAL = {EvaluationSplit.PRIVATE: Split.PRIVATE, EvaluationSplit.PUBLIC: Split.PUBLIC}
-# Which evaluations share images with the set on which an epoch was chosen.
-FLATTERED = {
-    "test": tuple(EvaluationSplit),
-    str(Split.PUBLIC): (EvaluationSplit.PUBLIC, EvaluationSplit.TEST),
-    str(Split.PRIVATE): (EvaluationSplit.PRIVATE, EvaluationSplit.TEST),
-}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +57,7 @@ def evaluate(options: EvaluateOptions, listener: Listener = ignore) -> Evaluatio
     data = load_dataset(find_data(options.data))
     chosen = _choose(data, options.split)
     if options.out:
+        _refuse_other_reports(options.out)
         _make_folder(options.out)
     for text in filter(None, (runtime.note, *data.notes)):
         listener(Note(text))
@@ -75,6 +70,7 @@ def evaluate(options: EvaluateOptions, listener: Listener = ignore) -> Evaluatio
         | {"without_near_copies": _without_near_copies(probabilities, chosen, data.train)}
     )
     warnings = _warnings(classifiers, options.split)
+    figures["warnings"] = warnings
     return Evaluation(figures, probabilities, chosen.labels, warnings)
 
 
@@ -140,19 +136,9 @@ def _describe(classifiers: Sequence[EmotionClassifier]) -> dict[str, Any]:
     columns = {
         "model_id": [classifier.about.model_id for classifier in classifiers],
         "model_sha256": [classifier.sha256 for classifier in classifiers],
-        "selected_on": [_selected_on(classifier) for classifier in classifiers],
+        "selected_on": [chosen_on(classifier.about)[0] for classifier in classifiers],
     }
     return {name: values[0] if len(values) == 1 else values for name, values in columns.items()}
-
-
-def _selected_on(classifier: EmotionClassifier) -> str:
-    return str(classifier.about.training_data.get("selected_on", UNKNOWN))
-
-
-def _all_selected_on(classifier: EmotionClassifier) -> list[str]:
-    """Its own selection's images, and those of the weights that it started from."""
-    first = classifier.about.training_data.get("init_selected_on")
-    return [_selected_on(classifier), *([str(first)] if first else [])]
 
 
 def _without_near_copies(
@@ -165,16 +151,11 @@ def _without_near_copies(
 
 
 def _warnings(classifiers: Sequence[EmotionClassifier], split: EvaluationSplit) -> list[str]:
-    warnings = []
-    for name in sorted(
-        {name for classifier in classifiers for name in _all_selected_on(classifier)}
-    ):
-        if split in FLATTERED.get(name, ()):
-            warnings.append(
-                f"This figure flatters: its epoch was chosen on the same images ({name})."
-            )
-        if name == UNKNOWN:
-            warnings.append("The weights do not say on which images their epoch was chosen.")
+    names = {name for classifier in classifiers for name in chosen_on(classifier.about)}
+    official = str(OFFICIAL.get(split, split.value))
+    warnings = [flattery(name) for name in flattered_by(names, official)]
+    if UNKNOWN in names:
+        warnings.append("The weights do not say on which images their epoch was chosen.")
     return warnings
 
 
@@ -201,10 +182,14 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> None:
         (folder / METRICS_FILE).write_text(text, encoding="utf-8")
 
 
+def _refuse_other_reports(folder: Path) -> None:
+    for name in (METRICS_FILE, BEST_FILE, STATE_FILE):
+        if (folder / name).exists():
+            raise OutputError(
+                f"{folder} holds {name}, of another report or run: use another --out."
+            )
+
+
 def _make_folder(folder: Path) -> None:
-    if (folder / "best.safetensors").exists():
-        raise OutputError(
-            f"{folder} is a run's folder, whose report would be lost: use another --out."
-        )
     with refusing_in_a_sentence(folder):
         folder.mkdir(parents=True, exist_ok=True)

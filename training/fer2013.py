@@ -196,7 +196,10 @@ def _fingerprint(folder: Path, listed: dict[str, list[Path]]) -> str:
     """Of names, sizes and times: an image that was exchanged is read again."""
     digest = hashlib.sha256()
     for path in (path for paths in listed.values() for path in paths):
-        about = path.stat()
+        try:
+            about = path.stat()
+        except OSError as error:
+            raise MediaError(f"{path} cannot be read: {error.strerror}.") from error
         line = f"{path.relative_to(folder).as_posix()} {about.st_size} {about.st_mtime_ns}\n"
         digest.update(line.encode())
     return digest.hexdigest()[:24]

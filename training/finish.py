@@ -25,8 +25,8 @@ from training.metrics import cross_entropy, fit_temperature, fit_votes_share, me
 from training.network import TrainingNetwork
 from training.plots import draw_confusion, draw_curves
 from training.report import CONFUSION_FILE, CURVES_FILE, training_report
-from training.setup import BEST_FILE, Run
-from training.state import refusing_in_a_sentence
+from training.setup import Run
+from training.state import BEST_FILE, refusing_in_a_sentence
 
 MODEL_PREFIX = "emoscan-resnet18"
 HEADLINES = ("accuracy", "accuracy_ci95", "balanced_accuracy", "macro_f1", "nll", "ece", "n")
@@ -169,6 +169,7 @@ def _metrics(run: Run, progress: Progress, calibration: Calibration) -> dict[str
         "precision": run.runtime.precision.value,
         "versions": {"emoscan": version("emoscan"), "torch": torch.__version__},
         "notes": list(run.notes),
+        "warnings": list(run.warnings),
     }
 
 

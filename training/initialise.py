@@ -14,6 +14,7 @@ from emoscan.emotion.checkpoint import load_checkpoint
 from emoscan.emotion.network import create_network, load_backbone
 from emoscan.errors import MissingPartError
 from training.network import TrainingNetwork
+from training.protocol import chosen_on
 from training.recipe import Recipe
 
 SCRATCH, IMAGENET = "scratch", "imagenet"
@@ -35,18 +36,20 @@ def start_network(recipe: Recipe) -> TrainingNetwork:
     return TrainingNetwork(backbone, dropout=recipe.dropout, frozen=recipe.frozen)
 
 
-def check_init(init: str) -> str | None:
+def check_init(init: str) -> tuple[str, ...]:
     """Whether a training could start from it; for weights of ours, which images chose them.
 
+    Those are the weights' own selection and, before it, that of the weights they started from.
     Raises MissingPartError, before the images are read and not after it.
     """
     if init == SCRATCH:
-        return None
+        return ()
     first_weights(init)
     try:
-        return str(load_checkpoint(Path(init)).about.training_data.get("selected_on"))
+        about = load_checkpoint(Path(init)).about
     except MissingPartError:  # torchvision's, or a plain state dict
-        return None
+        return ()
+    return chosen_on(about)
 
 
 def first_weights(init: str) -> Mapping[str, Tensor]:

@@ -1,7 +1,9 @@
 """Which images train, which choose, and which are only looked at once, at the end."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
+from emoscan.emotion.checkpoint import Checkpoint
 from emoscan.options import Select
 from training.fer2013 import Dataset, LabelledImages, Split, stratified_tenth
 
@@ -14,6 +16,9 @@ NO_OFFICIAL_SPLITS = (
     "The file names do not tell FER2013's official splits: a stratified tenth of `train` chooses "
     "the epoch, and the whole folder `test` is reported."
 )
+
+
+UNKNOWN = "unknown"
 
 
 class Protocol(NamedTuple):
@@ -47,3 +52,26 @@ def choose_protocol(data: Dataset, select: Select, *, seed: int) -> Protocol:
     train, chosen = data.train.take(~tenth), data.train.take(tenth)
     names = "nine tenths of train", "a tenth of train", "test"
     return Protocol(train, chosen, data.test, *names, NO_OFFICIAL_SPLITS)
+
+
+def chosen_on(about: Checkpoint) -> tuple[str, ...]:
+    """The images on which weights were chosen, and those of the weights they started from."""
+    data = about.training_data
+    return (str(data.get("selected_on", UNKNOWN)), *data.get("init_selected_on", ()))
+
+
+def flattered_by(names: Iterable[str], split: str) -> list[str]:
+    """Those of the sets that share images with the split: an official one, or `test`."""
+    return sorted(
+        name
+        for name in set(names)
+        if name in (split, "test") or (split == "test" and name in tuple(Split))
+    )
+
+
+def flattery(name: str) -> str:
+    """The sentence beside a figure whose images chose the weights."""
+    return (
+        "This figure flatters: its epoch, temperature and share of the second head were chosen on "
+        f"the same images ({name})."
+    )

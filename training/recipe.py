@@ -100,6 +100,8 @@ class Recipe:
         for name, value in asdict(self).items():
             if isinstance(value, int | float) and not (0 <= value < math.inf):
                 raise UsageError(f"{name} must be a number from 0 on, not {value}.")
+        if self.seed >= 2**63:
+            raise UsageError(f"seed must be below 2**63, not {self.seed}.")
         if self.learning_rate == 0:
             raise UsageError("learning_rate must be above 0.")
         self._check_together()

@@ -7,11 +7,13 @@ import torch
 
 from emoscan.errors import UsageError
 from emoscan.options import TrainOptions
+from emoscan.runtime import is_out_of_memory
 from training.events import Listener, ignore
 from training.finish import finish
 from training.fit import Progress, Trainer
 from training.initialise import start_network
-from training.setup import Run, prepare
+from training.setup import Run, prepare, refuse_finished, write_recipe
+from training.state import locked
 
 
 def train(options: TrainOptions, listener: Listener = ignore) -> tuple[Path, dict[str, Any]]:
@@ -21,8 +23,13 @@ def train(options: TrainOptions, listener: Listener = ignore) -> tuple[Path, dic
     """
     run = prepare(options, listener)
     try:
-        return run.folder, finish(run, fit(run, listener))
-    except torch.OutOfMemoryError as error:
+        with locked(run.folder):
+            refuse_finished(run.folder)
+            write_recipe(run)
+            return run.folder, finish(run, fit(run, listener))
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
         raise UsageError(
             f"{run.runtime.device_name} has too little memory: lower batch_size with "
             "--set batch_size=N, and use another --out."

@@ -14,11 +14,11 @@ from training.events import Listener, ignore
 from training.fer2013 import LabelledImages, find_data, load_dataset
 from training.fit import training_runtime
 from training.initialise import SCRATCH, check_init
-from training.protocol import Protocol, choose_protocol
+from training.protocol import Protocol, choose_protocol, flattered_by
 from training.recipe import Recipe, load_recipe
-from training.state import STATE_FILE, refusing_in_a_sentence
+from training.state import BEST_FILE, STATE_FILE, refusing_in_a_sentence
 
-BEST_FILE, RECIPE_FILE = "best.safetensors", "recipe.toml"
+RECIPE_FILE = "recipe.toml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,8 @@ class Run:
     normalisation: Normalisation
     runtime: Runtime
     notes: tuple[str, ...]
-    init_selected_on: str | None  # by weights of ours that it starts from
+    init_selected_on: tuple[str, ...]  # of the weights of ours that it starts from
+    warnings: tuple[str, ...]  # sentences that belong beside the headline
 
 
 def prepare(options: TrainOptions, listener: Listener = ignore) -> Run:
@@ -47,12 +48,21 @@ def prepare(options: TrainOptions, listener: Listener = ignore) -> Run:
     runtime = training_runtime(options.device, options.precision)
     data = load_dataset(find_data(options.data))
     protocol = choose_protocol(data, options.select, seed=recipe.seed)
-    notes = tuple(filter(None, (*data.notes, _other_experiment(recipe), protocol.warning)))
+    chosen = flattered_by(init_selected_on, protocol.final_name)
+    warnings = tuple(
+        f"The figure on {protocol.final_name} flatters: the weights that this run started from "
+        f"were chosen on the same images ({name})."
+        for name in chosen
+    )
+    notes = tuple(
+        filter(None, (*data.notes, _other_experiment(recipe), protocol.warning, *warnings))
+    )
     for text in filter(None, (runtime.note, _nothing_to_resume(folder, options), *notes)):
         listener(Note(text))
-    _make_folder(folder, recipe)
+    with refusing_in_a_sentence(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     norm = normalisation_of(protocol.train)
-    return Run(recipe, folder, protocol, norm, runtime, notes, init_selected_on)
+    return Run(recipe, folder, protocol, norm, runtime, notes, init_selected_on, warnings)
 
 
 def _recipe(options: TrainOptions) -> Recipe:
@@ -67,11 +77,20 @@ def _recipe(options: TrainOptions) -> Recipe:
     return replace(recipe, frozen=()) if recipe.init == SCRATCH else recipe
 
 
-def _check_folder(folder: Path, options: TrainOptions) -> None:
+def refuse_finished(folder: Path) -> None:
+    """Raises OutputError where the weights of a run lie already."""
     if (folder / BEST_FILE).exists():
         raise OutputError(f"{folder} holds a finished run: use another --out.")
+
+
+def _check_folder(folder: Path, options: TrainOptions) -> None:
+    refuse_finished(folder)
     if (folder / STATE_FILE).exists() and not options.resume:
         raise OutputError(f"{folder} holds a run that was stopped: add --resume to go on with it.")
+    if (folder / STATE_FILE).exists():
+        return
+    if (folder / "metrics.json").exists():
+        raise OutputError(f"{folder} holds the metrics.json of something else: use another --out.")
     if (folder / RECIPE_FILE).resolve() == Path(options.recipe).resolve():
         raise OutputError(f"{options.recipe} would be written anew by this run: use another --out.")
 
@@ -82,11 +101,11 @@ def _nothing_to_resume(folder: Path, options: TrainOptions) -> str | None:
     return None
 
 
-def _make_folder(folder: Path, recipe: Recipe) -> None:
-    with refusing_in_a_sentence(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / STATE_FILE).exists():  # else it may be another run's, which is refused
-            (folder / RECIPE_FILE).write_text(recipe.as_toml(), encoding="utf-8")
+def write_recipe(run: Run) -> None:
+    """Before the first step; a run that goes on has it already, or is another one's."""
+    if not (run.folder / STATE_FILE).exists():
+        with refusing_in_a_sentence(run.folder):
+            (run.folder / RECIPE_FILE).write_text(run.recipe.as_toml(), encoding="utf-8")
 
 
 def _other_experiment(recipe: Recipe) -> str | None:

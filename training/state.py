@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from filelock import FileLock, Timeout
 
 from emoscan.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from training.fit import Progress
 
-STATE_FILE = "state.pt"
+STATE_FILE, BEST_FILE, LOCK_FILE = "state.pt", "best.safetensors", ".lock"
 
 # What a run is told by: its recipe and its images.
 About = dict[str, Any]
@@ -65,6 +66,22 @@ def _load(path: Path) -> dict[str, Any]:
         reason = str(error).partition("\n")[0]
         raise OutputError(f"{path} is damaged ({reason}); use another --out.") from error
     return contents
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Nobody else trains into the folder meanwhile, else OutputError; a kill frees it."""
+    lock = FileLock(folder / LOCK_FILE, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise OutputError(f"Another run works in {folder}: use another --out.") from error
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written: {error.strerror or error}.") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager

@@ -77,7 +77,9 @@ def train(options: TrainOptions, terminal: TerminalOptions) -> None:
 
     def way_on(code: ExitCode) -> None:
         if code in (ExitCode.INTERRUPTED, ExitCode.TERMINATED):
-            console.print("Finished epochs are kept; the same command with --resume goes on.")
+            console.print(
+                "Epochs that are finished are kept: the same command with --resume goes on."
+            )
 
     with ending_in_a_sentence(console, terminal, way_on):
         listen_to_signals()
@@ -85,7 +87,7 @@ def train(options: TrainOptions, terminal: TerminalOptions) -> None:
             from training.run import train as run_training
 
             run_folder, metrics = run_training(options, view)
-        print_training(run_folder, metrics, console=console, options=terminal)
+        print_training(run_folder, metrics, data=options.data, console=console, options=terminal)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """What `emoscan train` and `emoscan evaluate` show: bars on a terminal, elsewhere plain lines."""
 
 import json
+import shlex
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from training.events import EpochDone, Event, TrainingStarted
 
 
-SAME_IMAGES = "This figure flatters: its epoch was chosen on the same images."
+SAME_IMAGES = "This figure flatters: its epoch and calibration were chosen on the same images."
 
 
 class TrainingView:
@@ -121,8 +122,20 @@ def _epoch_line(event: "EpochDone") -> Text:
     )
 
 
+def _next_command(folder: Path, data: Path | None, final: str) -> str:
+    words = ["emoscan", "evaluate", "--weights", str(folder / "best.safetensors")]
+    words += ["--data", str(data)] if data else []
+    words += ["--split", "test"] if final == "test" else []
+    return shlex.join(words)
+
+
 def print_training(
-    folder: Path, metrics: dict[str, Any], *, console: Console, options: TerminalOptions
+    folder: Path,
+    metrics: dict[str, Any],
+    *,
+    data: Path | None,
+    console: Console,
+    options: TerminalOptions,
 ) -> None:
     """The result of a training: a summary on stderr, or with --json all metrics on stdout."""
     if options.json:
@@ -139,10 +152,9 @@ def print_training(
         }
         console.print()
         console.print(_facts(rows))
-        if final == select:
-            console.print(Text(SAME_IMAGES, style="yellow"))
-        weights = folder / "best.safetensors"
-        console.print(Text.assemble("\nNext: ", (f"emoscan evaluate --weights {weights}", "bold")))
+        for warning in [*([SAME_IMAGES] if final == select else []), *metrics["warnings"]]:
+            console.print(Text(plain(warning), style="yellow"))
+        console.print(Text.assemble("\nNext: ", (_next_command(folder, data, final), "bold")))
 
 
 def print_evaluation(

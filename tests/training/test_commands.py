@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,8 +13,10 @@ import pytest
 
 from emoscan.emotion.checkpoint import load_checkpoint, save_checkpoint, shipped_weights
 from tests.training.recipes import tiny_recipe
+from training.state import locked
 
 RUN_FILES = {
+    ".lock",
     "best.safetensors",
     "confusion.png",
     "curves.png",
@@ -253,7 +256,12 @@ def test_weights_keep_saying_what_chose_those_they_started_from(train, run, data
     assert train("--out", "first", "--select", "test", "--epochs", 1).code == 0
     again = train("--out", "then", "--epochs", 1, "--init", "first/best.safetensors")
     assert again.code == 0, again.err
-    shown = run("evaluate", "--weights", "then/best.safetensors", "--data", dataset)
+    assert "flatters" in again.err and "flatters" in Path("then/report.md").read_text()
+    assert json.loads(Path("then/metrics.json").read_text())["warnings"]
+    third = train("--out", "third", "--epochs", 1, "--init", "then/best.safetensors")
+    about = load_checkpoint(Path("third/best.safetensors")).about
+    assert about.training_data["init_selected_on"] == ["PublicTest", "test"], third.err
+    shown = run("evaluate", "--weights", "third/best.safetensors", "--data", dataset)
     assert "flatters" in shown.err
     kept = Path("first/metrics.json").read_bytes()
     lost = run(
@@ -268,6 +276,39 @@ def test_a_recipe_is_not_written_over(run, dataset, recipe_file) -> None:
     shutil.copy(recipe_file, "mine/recipe.toml")
     result = run("train", "--data", dataset, "--recipe", "mine/recipe.toml", "--out", "mine")
     assert result.code == 7 and Path("mine/recipe.toml").read_bytes() == recipe_file.read_bytes()
+
+
+def test_a_run_goes_on_with_the_recipe_in_its_folder(train, run, dataset) -> None:
+    assert train("--out", "one").code == 0
+    Path("one/best.safetensors").unlink()  # as if killed before its last step
+    words = ["--data", dataset, "--recipe", "one/recipe.toml", "--precision", "fp32"]
+    result = run("train", *words, "--out", "one", "--resume")
+    assert result.code == 0 and Path("one/best.safetensors").exists(), result.err
+
+
+def test_two_runs_in_one_folder_are_refused(train) -> None:
+    Path("one").mkdir()
+    with locked(Path("one")):
+        result = train("--out", "one")
+    assert result.code == 7 and "Another run works in one" in result.err
+    assert not Path("one/recipe.toml").exists()
+
+
+def test_the_report_of_an_evaluation_is_not_trained_over(train) -> None:
+    Path("one").mkdir()
+    Path("one/metrics.json").write_text("{}")
+    result = train("--out", "one")
+    assert result.code == 7 and "another --out" in result.err
+    assert Path("one/metrics.json").read_text() == "{}"
+
+
+def test_the_next_command_can_be_pasted(train, run, dataset) -> None:
+    result = train("--out", "my run", "--epochs", 1, "--select", "test")
+    line = result.err.partition("Next: ")[2].replace("\n", "")
+    words = shlex.split(line)
+    assert words[:2] == ["emoscan", "evaluate"]
+    assert words[words.index("--split") + 1] == "test"
+    assert run(*words[1:]).code == 0
 
 
 def test_a_damaged_state_is_one_sentence(train) -> None:

@@ -175,6 +175,7 @@ def test_it_warns_where_nobody_knows_which_images_chose_the_epoch(dataset, tmp_p
     evaluation = evaluate(options(dataset, weights=(weights,)))
     assert evaluation.figures["selected_on"] == "unknown"
     assert "do not say" in evaluation.warnings[0]
+    assert evaluation.figures["warnings"] == evaluation.warnings
 
 
 def test_without_near_copies(dataset, weights, tmp_path) -> None:
@@ -222,6 +223,14 @@ def test_a_folder_that_cannot_be_made_is_told_before_the_work(dataset, weights, 
     with pytest.raises(OutputError, match="file cannot be written"):
         evaluate(options(dataset, weights=(weights,), out=tmp_path / "file"), said.append)
     assert not said
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "best.safetensors", "state.pt"])
+def test_another_report_or_run_is_not_written_over(dataset, weights, tmp_path, name) -> None:
+    (tmp_path / name).write_text("kept")
+    with pytest.raises(OutputError, match=f"{name}.*another --out"):
+        evaluate(options(dataset, weights=(weights,), out=tmp_path))
+    assert (tmp_path / name).read_text() == "kept"
 
 
 def test_what_cannot_be_written_is_an_output_error(dataset, weights, tmp_path) -> None:

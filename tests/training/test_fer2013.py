@@ -172,6 +172,12 @@ def test_a_missing_folder_is_named(copy) -> None:
         load_dataset(copy)
 
 
+def test_a_link_to_nowhere_is_named(copy) -> None:
+    (copy / "train" / "happy" / "gone.jpg").symlink_to(copy / "absent.jpg")
+    with pytest.raises(MediaError, match=r"gone\.jpg"):
+        load_dataset(copy)
+
+
 @pytest.mark.parametrize("spoil", [half, noise, empty])
 def test_an_unreadable_image_is_named(copy, spoil) -> None:
     path = copy / A_TRAIN_IMAGE

@@ -154,6 +154,7 @@ def test_set_without_a_key_or_a_value_is_refused(change: str) -> None:
         ("weight_decay=-1", "weight_decay must be a number from 0 on"),
         ("early_stop_patience=-1", "early_stop_patience must be a number from 0 on"),
         ("seed=-1", "seed must be a number from 0 on"),
+        (f"seed={2**63}", "seed must be below 2\\*\\*63"),
         ("erase_least=0.9", "erase_least must not exceed erase_most"),
         ("sides_px=[]", "equally many, and at least one"),
         ("sides_px=[24, 48]", "equally many"),
