@@ -275,7 +275,9 @@ class TrainOptions:
         FER2013_HELP,
         metavar="DIR",
     )
-    recipe: str = option("best", "documented, best, or a TOML file.", metavar="NAME|FILE")
+    recipe: str = option(
+        "best", "best, best-again, documented, or a TOML file.", metavar="NAME|FILE"
+    )
     init: str | None = option(
         None,
         "Start from imagenet, scratch, or a file with a ResNet18; default: the recipe's.",

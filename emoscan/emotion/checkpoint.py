@@ -19,8 +19,8 @@ from emoscan.emotions import EMOTIONS
 from emoscan.errors import MissingPartError
 
 HEADER_KEY = "emoscan"
-SHIPPED_MODEL = "emoscan-resnet18-2"
-SHIPPED_SHA256 = "f226852c00e89333e66a39dc5e9539cd87ec169c13e04ebfcd2f386d971dc2cc"
+SHIPPED_MODEL = "emoscan-resnet18-3"
+SHIPPED_SHA256 = "c4004376ae5ccc318739529c4a655a4975bdbbd1fe966bb884c9343d0ca4aef1"
 
 
 @dataclass(frozen=True, slots=True)
