@@ -23,9 +23,14 @@ from training.near_copies import find_near_copies
 from training.plots import draw_confusion, draw_reliability
 from training.protocol import UNKNOWN, chosen_on, flattered_by, flattery
 from training.report import CONFUSION_FILE, RELIABILITY_FILE, evaluation_report, set_name
-from training.state import BEST_FILE, STATE_FILE, refusing_in_a_sentence
+from training.state import (
+    BEST_FILE,
+    METRICS_FILE,
+    REPORT_FILE,
+    STATE_FILE,
+    refusing_in_a_sentence,
+)
 
-METRICS_FILE, REPORT_FILE = "metrics.json", "report.md"
 CHUNK_IMAGES = 256
 # The side of the ten crops that published results on FER2013 mostly use.
 TENCROP_PX = 44

@@ -26,7 +26,7 @@ from training.network import TrainingNetwork
 from training.plots import draw_confusion, draw_curves
 from training.report import CONFUSION_FILE, CURVES_FILE, training_report
 from training.setup import Run
-from training.state import BEST_FILE, refusing_in_a_sentence
+from training.state import BEST_FILE, METRICS_FILE, REPORT_FILE, refusing_in_a_sentence
 
 MODEL_PREFIX = "emoscan-resnet18"
 HEADLINES = ("accuracy", "accuracy_ci95", "balanced_accuracy", "macro_f1", "nll", "ece", "n")
@@ -180,7 +180,7 @@ def _write(run: Run, progress: Progress, metrics: dict[str, Any]) -> None:
         writer.writeheader()
         writer.writerows(progress.history)
     text = json.dumps(metrics, indent=2, ensure_ascii=False) + "\n"
-    (folder / "metrics.json").write_text(text, encoding="utf-8")
+    (folder / METRICS_FILE).write_text(text, encoding="utf-8")
     draw_curves(
         progress.history,
         folder / CURVES_FILE,
@@ -193,4 +193,4 @@ def _write(run: Run, progress: Progress, metrics: dict[str, Any]) -> None:
     )
     draw_confusion(final["confusion"], folder / CONFUSION_FILE, title=title)
     report = training_report(run.recipe, metrics, progress.history)
-    (folder / "report.md").write_text(report, encoding="utf-8")
+    (folder / REPORT_FILE).write_text(report, encoding="utf-8")

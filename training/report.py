@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from training.recipe import Recipe
 
 CURVES_FILE, CONFUSION_FILE, RELIABILITY_FILE = "curves.png", "confusion.png", "reliability.png"
-SAME_IMAGES = (
-    "> **This figure flatters: its epoch and calibration were chosen on the same images.**"
-)
 SET_NAMES = {"private": "PrivateTest", "public": "PublicTest", "test": "the folder test"}
 
 
@@ -65,8 +62,7 @@ def training_report(
     sections = [
         f"# Training of “{recipe.name}”, seed {recipe.seed}",
         _headline(final, final_name),
-        *([SAME_IMAGES] if selected_on == final_name else []),
-        *(f"> **{warning}**" for warning in metrics.get("warnings", [])),
+        *(f"> **{warning}**" for warning in metrics["warnings"]),
         _best_epoch(metrics, history),
         _picture("Loss and accuracy over the epochs", CURVES_FILE),
         "## Figures",

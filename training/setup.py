@@ -1,5 +1,6 @@
 """What a training works with, checked and read before the first step."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,9 +15,9 @@ from training.events import Listener, ignore
 from training.fer2013 import LabelledImages, find_data, load_dataset
 from training.fit import training_runtime
 from training.initialise import SCRATCH, check_init
-from training.protocol import Protocol, choose_protocol, flattered_by
+from training.protocol import Protocol, choose_protocol, flattered_by, flattery
 from training.recipe import Recipe, load_recipe
-from training.state import BEST_FILE, STATE_FILE, refusing_in_a_sentence
+from training.state import BEST_FILE, METRICS_FILE, STATE_FILE, refusing_in_a_sentence
 
 RECIPE_FILE = "recipe.toml"
 
@@ -48,20 +49,16 @@ def prepare(options: TrainOptions, listener: Listener = ignore) -> Run:
     runtime = training_runtime(options.device, options.precision)
     data = load_dataset(find_data(options.data))
     protocol = choose_protocol(data, options.select, seed=recipe.seed)
-    chosen = flattered_by(init_selected_on, protocol.final_name)
-    warnings = tuple(
-        f"The figure on {protocol.final_name} flatters: the weights that this run started from "
-        f"were chosen on the same images ({name})."
-        for name in chosen
-    )
-    notes = tuple(
-        filter(None, (*data.notes, _other_experiment(recipe), protocol.warning, *warnings))
-    )
+    inherited = _inherited_flattery(init_selected_on, protocol)
+    own = map(flattery, flattered_by([protocol.selected_on], protocol.final_name))
+    other = _other_experiment(recipe)
+    notes = tuple(filter(None, (*data.notes, other, protocol.warning, *inherited)))
     for text in filter(None, (runtime.note, _nothing_to_resume(folder, options), *notes)):
         listener(Note(text))
     with refusing_in_a_sentence(folder):
         folder.mkdir(parents=True, exist_ok=True)
     norm = normalisation_of(protocol.train)
+    warnings = (*own, *inherited)
     return Run(recipe, folder, protocol, norm, runtime, notes, init_selected_on, warnings)
 
 
@@ -85,12 +82,14 @@ def refuse_finished(folder: Path) -> None:
 
 def _check_folder(folder: Path, options: TrainOptions) -> None:
     refuse_finished(folder)
-    if (folder / STATE_FILE).exists() and not options.resume:
-        raise OutputError(f"{folder} holds a run that was stopped: add --resume to go on with it.")
     if (folder / STATE_FILE).exists():
-        return
-    if (folder / "metrics.json").exists():
-        raise OutputError(f"{folder} holds the metrics.json of something else: use another --out.")
+        if options.resume:
+            return
+        raise OutputError(f"{folder} holds a run that was stopped: add --resume to go on with it.")
+    if (folder / METRICS_FILE).exists():
+        raise OutputError(
+            f"{folder} holds the {METRICS_FILE} of something else: use another --out."
+        )
     if (folder / RECIPE_FILE).resolve() == Path(options.recipe).resolve():
         raise OutputError(f"{options.recipe} would be written anew by this run: use another --out.")
 
@@ -106,6 +105,14 @@ def write_recipe(run: Run) -> None:
     if not (run.folder / STATE_FILE).exists():
         with refusing_in_a_sentence(run.folder):
             (run.folder / RECIPE_FILE).write_text(run.recipe.as_toml(), encoding="utf-8")
+
+
+def _inherited_flattery(init_selected_on: Sequence[str], protocol: Protocol) -> list[str]:
+    return [
+        f"The figure on {protocol.final_name} flatters: the weights that this run started from "
+        f"were chosen on the same images ({name})."
+        for name in flattered_by(init_selected_on, protocol.final_name)
+    ]
 
 
 def _other_experiment(recipe: Recipe) -> str | None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from training.fit import Progress
 
 STATE_FILE, BEST_FILE, LOCK_FILE = "state.pt", "best.safetensors", ".lock"
+METRICS_FILE, REPORT_FILE = "metrics.json", "report.md"
 
 # What a run is told by: its recipe and its images.
 About = dict[str, Any]

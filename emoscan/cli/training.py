@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from training.events import EpochDone, Event, TrainingStarted
 
 
-SAME_IMAGES = "This figure flatters: its epoch and calibration were chosen on the same images."
-
-
 class TrainingView:
     """A listener to a training."""
 
@@ -152,7 +149,7 @@ def print_training(
         }
         console.print()
         console.print(_facts(rows))
-        for warning in [*([SAME_IMAGES] if final == select else []), *metrics["warnings"]]:
+        for warning in metrics["warnings"]:
             console.print(Text(plain(warning), style="yellow"))
         console.print(Text.assemble("\nNext: ", (_next_command(folder, data, final), "bold")))
 

@@ -153,7 +153,8 @@ def test_a_killed_training_goes_on_to_the_same_weights(dataset, recipe_file, tmp
 
 def test_the_documented_protocol_says_what_it_is(train, run, dataset) -> None:
     result = train("--out", "test", "--select", "test", "--set", "votes_weight=0")
-    assert result.code == 0 and "flatters" in result.err
+    assert result.code == 0 and "This figure flatters" in result.err
+    assert "This figure flatters" in Path("test/report.md").read_text()
     about = load_checkpoint(Path("test/best.safetensors")).about
     assert about.training_data["selected_on"] == "test"
     shown = run("evaluate", "--weights", "test/best.safetensors", "--data", dataset)

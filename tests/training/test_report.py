@@ -10,6 +10,7 @@ from training.evaluate import Evaluation
 from training.events import EpochDone
 from training.metrics import measure
 from training.network import VOTE_CLASSES
+from training.protocol import flattery
 from training.report import evaluation_report, training_report
 
 # Three of each class: two right, and the third taken for the next class.
@@ -137,6 +138,7 @@ def metrics(**changes: object) -> dict:
         "precision": "bf16",
         "versions": {"emoscan": "9.9", "torch": "2.5"},
         "notes": ["There is no ferplus.csv."],
+        "warnings": [],
         "PublicTest": select,
         "PrivateTest": measure(PROBABILITIES, LABELS),
     }
@@ -163,7 +165,8 @@ def test_the_report_of_a_training() -> None:
 
 
 def test_a_training_that_chose_on_its_final_images_says_so() -> None:
-    values = metrics(selected_on="test", final="test", test=measure(PROBABILITIES, LABELS))
+    test = measure(PROBABILITIES, LABELS)
+    values = metrics(selected_on="test", final="test", test=test, warnings=[flattery("test")])
     report = training_report(tiny_recipe(), values, HISTORY)
     assert "flatters" in report
     assert lines(report, "| images |") == ["| images | 21 |"]
