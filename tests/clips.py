@@ -178,6 +178,7 @@ def write_heic(path: Path, pixels: Picture) -> Path:
         [0],
         codec="libx265",
         options={"x265-params": "log-level=none", "crf": "5"},
+        b_frames=0,  # with them x265 gives a single frame a random decoding time at times
         size=(width, height),
         picture=lambda _: pixels,
     )
