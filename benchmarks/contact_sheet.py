@@ -145,7 +145,7 @@ class Viewer:
         runtime = choose_runtime(device)
         self.classifiers = [EmotionClassifier(runtime, path) for path in weights]
         self.faces: list[list[Face]] = [[] for _ in weights]
-        self._detector = FaceDetector(device=runtime.device)
+        self._detector = FaceDetector(runtime)
         self._min_face = ScanOptions().min_face
         self._expected = expected or {}
         self._seen: set[str] = set()

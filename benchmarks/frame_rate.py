@@ -17,7 +17,7 @@ import av
 import numpy as np
 import torch
 from facenet_pytorch import MTCNN
-from PIL import Image
+from PIL import Image, ImageOps
 
 import emoscan
 from emoscan.emotion.checkpoint import load_checkpoint, shipped_weights
@@ -63,7 +63,13 @@ class PlainLoop:
 
     def frames_per_s(self, path: Path, *, seconds: float) -> float:
         """Speed over the first seconds of the video."""
-        began, frames = time.perf_counter(), 0
+        began = time.perf_counter()
+        frames = self.look_at_video(path, seconds=seconds)
+        return frames / (time.perf_counter() - began)
+
+    def look_at_video(self, path: Path, *, seconds: float) -> int:
+        """Classify every face of the first seconds; the number of frames."""
+        frames = 0
         with av.open(str(path)) as container:
             container.streams.video[0].thread_type = "AUTO"
             for frame in container.decode(video=0):
@@ -71,7 +77,15 @@ class PlainLoop:
                     break
                 self._look_at(frame.to_ndarray(format="rgb24"))
                 frames += 1
-        return frames / (time.perf_counter() - began)
+        return frames
+
+    def look_at_photos(self, folder: Path) -> int:
+        """Classify every face of a folder's photos; the number of photos."""
+        paths = sorted(folder.iterdir())
+        for path in paths:
+            with Image.open(path) as photo:
+                self._look_at(np.asarray(ImageOps.exif_transpose(photo).convert("RGB")))
+        return len(paths)
 
     def _look_at(self, rgb: np.ndarray) -> list[list[float]]:
         boxes, _ = self._mtcnn.detect(rgb)

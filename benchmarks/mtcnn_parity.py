@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from emoscan.faces.mtcnn import FaceDetector, Resampling
+from emoscan.runtime import choose_runtime
 
 MIN_FACE_PX = 40
 EVERY = 5
@@ -98,7 +99,7 @@ def stock_detector() -> Detect:
 
 def our_detector(resampling: Resampling) -> Detect:
     """Ours, a frame at a time."""
-    detector = FaceDetector(device=torch.device("cpu"), resampling=resampling)
+    detector = FaceDetector(choose_runtime("cpu"), resampling=resampling)
     return lambda image: detector.detect([image], min_faces_px=[MIN_FACE_PX])[0].boxes
 
 

@@ -87,6 +87,7 @@ def _frame_records(index: int, random: np.random.Generator) -> list[FaceRecord]:
         scores=random.random(FACES_PER_FRAME, np.float32),
         landmarks=random.random((FACES_PER_FRAME, 5, 2), np.float32) * 1000,
         tracks=np.arange(FACES_PER_FRAME, dtype=np.int32) + index // 1000,
+        followed=np.zeros(FACES_PER_FRAME, np.bool_),
     )
     odds = random.random((FACES_PER_FRAME, len(EMOTIONS)), np.float32)
     return frame_records(frame, faces, Emotions(odds / odds.sum(axis=1, keepdims=True)))

@@ -8,19 +8,20 @@ import av
 import torch
 
 from emoscan.emotion.checkpoint import load_weights
-from emoscan.runtime import choose_runtime
+from emoscan.runtime import library_versions, serving_runtime
 
 
 def describe(weights: Path | None = None) -> dict[str, str]:
     """Names and values, in the order to print them. Raises MissingPartError for bad weights."""
     loaded = load_weights(weights)
-    runtime = choose_runtime()
+    runtime = serving_runtime()
     return {
         "emoscan": version("emoscan"),
         "Python": platform.python_version(),
         "torch": torch.__version__,
         "PyAV": f"{av.__version__} with FFmpeg {av.ffmpeg_version_info}",
-        "device": f"{runtime.device_name}, {runtime.precision.value}",
+        "OpenVINO": library_versions()["openvino"] or "not installed",
+        "device": f"{runtime.device_name}, {runtime.backend.value}, {runtime.precision.value}",
         "model": loaded.about.model_id,
         "SHA-256": loaded.sha256,
         "trained on": _training(loaded.about.training_data),

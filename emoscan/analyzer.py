@@ -1,16 +1,19 @@
-"""Frames in, rows out: detection, tracking and classification of one batch after another."""
+"""Frames in, rows out: detection, tracking and classification, two stages side by side."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from itertools import groupby
 
 from emoscan.emotion.classifier import EmotionClassifier
+from emoscan.faces.follow import FaceFollower, Item, Looked, LookedAt, look_at
 from emoscan.faces.mtcnn import FaceDetector
 from emoscan.faces.track import Tracker
+from emoscan.media.ahead import read_ahead
 from emoscan.options import RunOptions, ScanOptions
-from emoscan.runtime import choose_runtime
+from emoscan.runtime import serving_runtime
 from emoscan.timeline.records import FaceRecord, frame_records, unreadable_record
-from emoscan.types import Faces, Frame, Unreadable
-
-Item = Frame | Unreadable
+from emoscan.types import Frame, Unreadable
 
 
 class Analyzer:
@@ -18,22 +21,44 @@ class Analyzer:
 
     def __init__(self, options: ScanOptions, run: RunOptions) -> None:
         """Load the networks. Raises UsageError for the device, MissingPartError for weights."""
-        self.runtime = choose_runtime(run.device, options.precision)
+        self.runtime = serving_runtime(run.device, options.precision, run.backend)
         self.classifier = EmotionClassifier(self.runtime, options.weights, tta=options.tta)
         self._detector = FaceDetector(
-            device=self.runtime.device, threshold=options.threshold, max_faces=options.max_faces
+            self.runtime,
+            threshold=options.threshold,
+            min_face=options.min_face,
+            max_faces=options.max_faces,
         )
-        self._min_face = options.min_face
+        self._stride = options.detector_stride
         self._batch_size = run.batch_size
 
     def batch_frames(self, width_px: int, height_px: int) -> int:
-        """How many frames of this size are analysed together."""
+        """How many frames of this size are decoded ahead, and photos analysed together."""
         return self._batch_size or self.runtime.batch_frames(width_px, height_px)
 
-    def rows(self, items: Iterable[Item], tracker: Tracker | None) -> Iterator[list[FaceRecord]]:
-        """One list of rows a batch, in the order of the items; without a tracker no tracks."""
+    def video_rows(
+        self, items: Iterable[Item], tracker: Tracker, *, borders: Sequence[int] = ()
+    ) -> Generator[list[FaceRecord]]:
+        """Lists of rows in the order of the items.
+
+        At each of the `borders`, indices of frames, detection starts anew: whoever starts there
+        finds the same faces.
+        """
+        return self._rows(self._faces_of_video(items, tracker, borders))
+
+    def photo_rows(self, items: Iterable[Item]) -> Generator[list[FaceRecord]]:
+        """One list of rows a batch, in the order of the items."""
+        return self._rows(self._faces_of_photos(items))
+
+    def _rows(self, found: Iterable[list[Looked]]) -> Generator[list[FaceRecord]]:
+        """Faces are found in a thread of their own, while those before are classified here."""
+        with closing(read_ahead(found, depth=1)) as ahead:
+            for block in ahead:
+                yield self._classified(block)
+
+    def _faces_of_photos(self, items: Iterable[Item]) -> Iterator[list[Looked]]:
         for batch in self._batches(items):
-            yield self._analyze(batch, tracker)
+            yield look_at(batch, self._detector.detect_frames)
 
     def _batches(self, items: Iterable[Item]) -> Iterator[list[Item]]:
         batch: list[Item] = []
@@ -48,27 +73,30 @@ class Analyzer:
         if batch:
             yield batch
 
-    def _analyze(self, batch: Sequence[Item], tracker: Tracker | None) -> list[FaceRecord]:
-        frames = [item for item in batch if isinstance(item, Frame)]
-        faces = self._find_faces(frames, tracker)
-        emotions = self.classifier.classify(frames, faces)
-        found = zip(faces, emotions, strict=True)
+    def _faces_of_video(
+        self, items: Iterable[Item], tracker: Tracker, borders: Sequence[int]
+    ) -> Iterator[list[Looked]]:
+        for _, segment in groupby(items, lambda item: bisect_right(borders, item.index)):
+            for block in FaceFollower(self._detector, stride=self._stride).find(segment):
+                yield [_tracked(looked, tracker) for looked in block]
+
+    def _classified(self, block: Sequence[Looked]) -> list[FaceRecord]:
+        seen = [looked for looked in block if isinstance(looked, LookedAt)]
+        emotions = self.classifier.classify(
+            [looked.frame for looked in seen], [looked.faces for looked in seen]
+        )
+        found = zip(seen, emotions, strict=True)
         rows: list[FaceRecord] = []
-        for item in batch:
-            if isinstance(item, Frame):
-                rows += frame_records(item, *next(found))
-            else:
+        for item in block:
+            if isinstance(item, Unreadable):
                 rows.append(unreadable_record(item))
+            else:
+                looked, its_emotions = next(found)
+                rows += frame_records(looked.frame, looked.faces, its_emotions)
         return rows
 
-    def _find_faces(self, frames: Sequence[Frame], tracker: Tracker | None) -> list[Faces]:
-        faces = self._detector.detect(
-            [frame.rgb() for frame in frames],
-            min_faces_px=[self._min_face.in_px(frame.height) for frame in frames],
-        )
-        if tracker is None:
-            return faces
-        return [
-            tracker.update(its_faces, time_s=frame.time_s or 0.0)
-            for frame, its_faces in zip(frames, faces, strict=True)
-        ]
+
+def _tracked(item: Looked, tracker: Tracker) -> Looked:
+    if isinstance(item, Unreadable):
+        return item
+    return LookedAt(item.frame, tracker.update(item.faces, time_s=item.frame.time_s or 0.0))

@@ -1,6 +1,7 @@
 """What a user can set, declared once: the command line builds its options from these fields.
 
-ScanOptions changes rows: it is recorded, hashed and compared. RunOptions does not.
+ScanOptions changes rows: it is recorded, hashed and compared. RunOptions says where and how the
+work is done; of it `device` and `backend` change rows by roundings, and are recorded as chosen.
 """
 
 import hashlib
@@ -19,16 +20,24 @@ from emoscan.errors import UsageError
 STANDARD_OUTPUT = "-"
 
 # Fields of ScanOptions that mean nothing for photos, which have no time.
-VIDEO_ONLY = frozenset({"fps", "every", "start_s", "end_s"})
+VIDEO_ONLY = frozenset({"fps", "every", "start_s", "end_s", "detector_stride"})
 
 
 class Precision(StrEnum):
-    """The number format in which the classifier computes."""
+    """The number format in which the networks compute; the detector by torch always in fp32."""
 
     AUTO = "auto"
     FP32 = "fp32"
     BF16 = "bf16"
     FP16 = "fp16"
+
+
+class Backend(StrEnum):
+    """What runs the networks."""
+
+    AUTO = "auto"
+    TORCH = "torch"
+    OPENVINO = "openvino"
 
 
 class Tta(StrEnum):
@@ -91,6 +100,16 @@ def parse_min_face(text: "str | float | MinFace") -> MinFace:
     except ValueError:
         value = math.nan
     return MinFace(share=value / 100) if text.strip().endswith("%") else MinFace(px=value)
+
+
+def parse_stride(text: str | int) -> int | None:
+    """`auto` is None, `5` every fifth frame. Raises UsageError."""
+    if isinstance(text, str):
+        word = text.strip()
+        if word != "auto" and not re.fullmatch(r"-?\d+", word):
+            raise UsageError(f"--detector-stride takes auto or a whole number, not “{text}”.")
+        return None if word == "auto" else int(word)
+    return operator.index(text)
 
 
 def parse_time_s(text: str) -> float:
@@ -169,11 +188,19 @@ class ScanOptions:
         parse=parse_min_face,
         metavar="SIZE",
     )
+    detector_stride: int | None = option(
+        None,
+        "Detect on every Nth frame, at least twice a second, and follow faces between; 1: on every "
+        "frame, slower, misses least; auto: by what moves.",
+        parse=parse_stride,
+        metavar="auto|N",
+    )
     threshold: float = option(0.7, "Least score of a face (that of MTCNN's last network, O-Net).")
     max_faces: int | None = option(None, "Keep at most the N largest faces.", metavar="N")
     weights: Path | None = option(None, "Use these weights, not the shipped ones.", metavar="FILE")
     precision: Precision = option(
-        Precision.AUTO, "Number format of the classifier; auto: fp16 on CUDA, else fp32."
+        Precision.AUTO,
+        "Number format; auto: fp16 on CUDA, bf16 where the CPU computes with it, else fp32.",
     )
     tta: Tta = option(
         Tta.NONE,
@@ -185,6 +212,7 @@ class ScanOptions:
         _convert(self, "every", operator.index)
         _convert(self, "start_s", _seconds)
         _convert(self, "end_s", _seconds)
+        _convert(self, "detector_stride", parse_stride)
         _convert(self, "threshold", float)
         _convert(self, "max_faces", operator.index)
         _convert(self, "min_face", parse_min_face)
@@ -201,6 +229,8 @@ class ScanOptions:
             raise UsageError(
                 f"--end ({self.end_s:g} s) must lie after --start ({self.start_s:g} s)."
             )
+        if self.detector_stride is not None and self.detector_stride < 1:
+            raise UsageError(f"--detector-stride must be at least 1, not {self.detector_stride}.")
         if not 0 < self.threshold < 1:
             raise UsageError(f"--threshold must lie between 0 and 1, not {self.threshold:g}.")
         if self.max_faces is not None and self.max_faces < 1:
@@ -210,7 +240,7 @@ class ScanOptions:
         """Every option as JSON can hold it."""
         plain = asdict(self)
         plain |= {"min_face": str(self.min_face), "precision": self.precision.value}
-        plain["tta"] = self.tta.value
+        plain |= {"tta": self.tta.value, "detector_stride": self.detector_stride or "auto"}
         plain["weights"] = str(self.weights) if self.weights else None
         return plain
 
@@ -240,9 +270,22 @@ class RunOptions:
     fail_fast: bool = option(False, "Stop at the first file that fails.", flags=("--fail-fast",))
     dry_run: bool = option(False, "Say what would be done, and do nothing.", flags=("--dry-run",))
     device: str = option("auto", "auto, cpu, cuda, cuda:N or mps.")
-    batch_size: int | None = option(None, "Frames in one batch; default: by device.", metavar="N")
+    backend: Backend = option(
+        Backend.AUTO, "What runs the networks; auto: OpenVINO on a CPU if installed, else torch."
+    )
+    batch_size: int | None = option(
+        None,
+        "Photos analysed at once; of videos twice as many frames are decoded ahead.",
+        metavar="N",
+    )
+    decode_in_process: bool = option(
+        False,
+        "Decode in a thread of the main process, for debugging.",
+        flags=("--decode-in-process",),
+    )
 
     def __post_init__(self) -> None:
+        _convert(self, "backend", Backend)
         _convert(self, "batch_size", operator.index)
         _convert(self, "out", str)
         _convert(self, "format", TableFormat)
@@ -251,7 +294,8 @@ class RunOptions:
 
     def as_dict(self) -> dict[str, Any]:
         """Every option as JSON can hold it."""
-        return asdict(self) | {"format": self.format.value if self.format else None}
+        words = {"format": self.format.value if self.format else None}
+        return asdict(self) | words | {"backend": self.backend.value}
 
 
 FER2013_HELP = (

@@ -55,6 +55,7 @@ class ScanReport:
     seconds: float = 0
     device: str = ""
     precision: str = ""
+    backend: str = ""
     outputs: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
     dry_run: bool = False

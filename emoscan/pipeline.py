@@ -28,11 +28,12 @@ from emoscan.faces.track import Tracker
 from emoscan.media.ahead import read_ahead
 from emoscan.media.find import Found, MediaFile, MediaKind, counted, expanded, find_media
 from emoscan.media.images import read_photo
-from emoscan.media.video import Video, open_video
+from emoscan.media.process import DecoderProcess
+from emoscan.media.source import OpenVideo, VideoSource
 from emoscan.options import STANDARD_OUTPUT, VIDEO_ONLY, RunOptions, ScanOptions
 from emoscan.outcome import PlannedFile, Problem, ProblemKind, ScanReport
 from emoscan.plan import Plan, plan_table, plan_videos
-from emoscan.runtime import choose_runtime
+from emoscan.runtime import library_versions, serving_runtime
 from emoscan.tally import Tally
 from emoscan.timeline.interrupts import undisturbed
 from emoscan.timeline.records import FaceRecord
@@ -47,16 +48,17 @@ PHOTOS_AHEAD = 2  # a photo may take half a gigabyte
 def analyze_video(
     path: MediaPath, options: ScanOptions | None = None, *, run: RunOptions | None = None
 ) -> Iterator[FaceRecord]:
-    """The rows of one video, as they come; of `run` the device and the batch size count.
+    """The rows of one video, as they come; of `run` what concerns the files of tables is ignored.
 
     Raises MediaError where nothing can be read at all; lost frames are rows `unreadable`.
     """
-    options = options or ScanOptions()
-    analyzer = Analyzer(options, run or RunOptions())
+    options, run = options or ScanOptions(), run or RunOptions()
     file = MediaFile(Path(path), Path(path).name)
-    with _video_rows(file, analyzer, options=options) as (_, batches):
-        for rows in batches:
-            yield from rows
+    with _decoding(run, MediaKind.VIDEO) as open_source:
+        analyzer = Analyzer(options, run)
+        with _video_rows(file, open_source, analyzer=analyzer, options=options) as (_, batches):
+            for rows in batches:
+                yield from rows
 
 
 def analyze_images(
@@ -104,14 +106,32 @@ def scan(
     _tell_left_out(found, kind, listener=listener)
     if run.dry_run:
         return _dry_run(found, plan, options=options, run=run, kind=kind)
-    analyzer = Analyzer(options, run)
-    job = _Job(analyzer, plan, options=options, run=run, listener=listener, stdout=stdout)
-    try:
-        job.scan_videos(found.files) if kind is MediaKind.VIDEO else job.scan_photos(found.files)
-    except BaseException:  # an interrupt too
-        listener(ScanStopped(job.report(found, seconds=time.monotonic() - began)))
-        raise
-    return job.report(found, seconds=time.monotonic() - began)
+    with _decoding(run, kind) as open_source:
+        analyzer = Analyzer(options, run)
+        job = _Job(analyzer, plan, options=options, run=run, listener=listener, stdout=stdout)
+        try:
+            if kind is MediaKind.VIDEO:
+                job.scan_videos(found.files, open_source)
+            else:
+                job.scan_photos(found.files)
+        except BaseException:  # an interrupt too
+            listener(ScanStopped(job.report(found, seconds=time.monotonic() - began)))
+            raise
+        return job.report(found, seconds=time.monotonic() - began)
+
+
+@contextmanager
+def _decoding(run: RunOptions, kind: MediaKind) -> Iterator[OpenVideo]:
+    """How videos are opened. Their process starts at once, and is there when the networks are."""
+    if run.decode_in_process:
+        from emoscan.media.video import open_video
+
+        yield open_video
+        return
+    with DecoderProcess() as decoder:
+        if kind is MediaKind.VIDEO:
+            decoder.start()
+        yield decoder.open
 
 
 def _media_kind(kind: MediaKind | str) -> MediaKind:
@@ -124,7 +144,9 @@ def _media_kind(kind: MediaKind | str) -> MediaKind:
 def _refuse_time_options(options: ScanOptions) -> None:
     defaults = ScanOptions()
     if any(getattr(options, name) != getattr(defaults, name) for name in VIDEO_ONLY):
-        raise UsageError("fps, every, start and end are for videos: photos have no time.")
+        raise UsageError(
+            "fps, every, start, end and detector_stride are for videos: photos have no time."
+        )
 
 
 def _tell_left_out(found: Found, kind: MediaKind, *, listener: Listener) -> None:
@@ -143,23 +165,25 @@ def _unlisted(found: Found) -> list[Problem]:
 def _dry_run(
     found: Found, plan: Plan, *, options: ScanOptions, run: RunOptions, kind: MediaKind
 ) -> ScanReport:
-    choose_runtime(run.device, options.precision)
-    load_weights(options.weights)
+    serving_runtime(run.device, options.precision, run.backend)
     planned: list[PlannedFile] = []
     problems = _unlisted(found)
     one_a_file = len(plan.outputs) == len(found.files)
     outputs = plan.outputs if one_a_file else plan.outputs * len(found.files)
-    for file, out in zip(found.files, outputs, strict=True):
-        try:
-            frames = _count_frames(file, options) if kind is MediaKind.VIDEO else 1
-            planned.append(PlannedFile(file.source, frames, str(out or STANDARD_OUTPUT)))
-        except MediaError as error:
-            problems.append(Problem(file.source, ProblemKind.FAILED, str(error)))
+    with _decoding(run, kind) as open_source:
+        load_weights(options.weights)
+        for file, out in zip(found.files, outputs, strict=True):
+            try:
+                video = kind is MediaKind.VIDEO
+                frames = _count_frames(file, open_source, options=options) if video else 1
+                planned.append(PlannedFile(file.source, frames, str(out or STANDARD_OUTPUT)))
+            except MediaError as error:
+                problems.append(Problem(file.source, ProblemKind.FAILED, str(error)))
     return _report(found, dry_run=True, planned=tuple(planned), problems=tuple(problems))
 
 
-def _count_frames(file: MediaFile, options: ScanOptions) -> int:
-    with open_video(file) as video:
+def _count_frames(file: MediaFile, open_source: OpenVideo, *, options: ScanOptions) -> int:
+    with open_source(file) as video:
         return video.expected_frames(options)
 
 
@@ -171,12 +195,17 @@ def _report(found: Found, **facts: Any) -> ScanReport:
 
 @contextmanager
 def _video_rows(
-    file: MediaFile, analyzer: Analyzer, *, options: ScanOptions
-) -> Iterator[tuple[Video, Iterator[list[FaceRecord]]]]:
-    with open_video(file) as video:
+    file: MediaFile, open_source: OpenVideo, *, analyzer: Analyzer, options: ScanOptions
+) -> Iterator[tuple[VideoSource, Iterator[list[FaceRecord]]]]:
+    with open_source(file) as video:
         depth = 2 * analyzer.batch_frames(video.info.width, video.info.height)
-        with closing(read_ahead(video.frames(options), depth=depth)) as ahead:
-            yield video, analyzer.rows(ahead, Tracker())
+        with (
+            closing(read_ahead(video.frames(options), depth=depth)) as ahead,
+            closing(
+                analyzer.video_rows(ahead, Tracker(), borders=video.info.segment_starts)
+            ) as batches,
+        ):
+            yield video, batches
 
 
 @contextmanager
@@ -184,8 +213,11 @@ def _photo_rows(
     files: Iterable[MediaFile], analyzer: Analyzer, *, problems: list[Problem], fail_fast: bool
 ) -> Iterator[Iterator[list[FaceRecord]]]:
     photos = _photos(files, problems, fail_fast=fail_fast)
-    with closing(read_ahead(photos, depth=PHOTOS_AHEAD)) as ahead:
-        yield analyzer.rows(ahead, None)
+    with (
+        closing(read_ahead(photos, depth=PHOTOS_AHEAD)) as ahead,
+        closing(analyzer.photo_rows(ahead)) as batches,
+    ):
+        yield batches
 
 
 def _photos(
@@ -225,10 +257,11 @@ class _Job:
         if analyzer.runtime.note:
             listener(Note(analyzer.runtime.note))
 
-    def scan_videos(self, files: Sequence[MediaFile]) -> None:
+    def scan_videos(self, files: Sequence[MediaFile], open_source: OpenVideo) -> None:
         self._listener(ScanStarted(len(files)))
         for file, out in zip(files, self._plan.outputs, strict=True):
-            problem = self._scan_one(file.source, out, work=partial(self._write_video, file, out))
+            work = partial(self._write_video, file, out, open_source=open_source)
+            problem = self._scan_one(file.source, out, work=work)
             if problem and problem.kind is ProblemKind.FAILED:
                 self._done += 1
             if problem and self._run.fail_fast:
@@ -254,6 +287,7 @@ class _Job:
             seconds=seconds,
             device=runtime.device_name,
             precision=runtime.precision.value,
+            backend=runtime.backend.value,
             outputs=tuple(self._outputs),
             problems=(*_unlisted(found), *self._problems),
         )
@@ -288,8 +322,11 @@ class _Job:
         )
         return problem
 
-    def _write_video(self, file: MediaFile, out: Path | None, tally: Tally) -> Problem | None:
-        with _video_rows(file, self._analyzer, options=self._options) as (video, batches):
+    def _write_video(
+        self, file: MediaFile, out: Path | None, tally: Tally, *, open_source: OpenVideo
+    ) -> Problem | None:
+        opened = _video_rows(file, open_source, analyzer=self._analyzer, options=self._options)
+        with opened as (video, batches):
             self._listener(FileStarted(file.source, video.expected_frames(self._options)))
             about = partial(_about_video, video, tally)
             self._write(batches, out, tally=tally, about_media=about, inputs=1)
@@ -363,11 +400,13 @@ class _Job:
             "run_options": self._run.as_dict(),
             "device": self._analyzer.runtime.device_name,
             "precision": self._analyzer.runtime.precision.value,
+            "backend": self._analyzer.runtime.backend.value,
+            "versions": library_versions(),
             "media": about_media,
         }
 
 
-def _about_video(video: Video, tally: Tally) -> dict[str, Any]:
+def _about_video(video: VideoSource, tally: Tally) -> dict[str, Any]:
     return video.info.as_dict() | {
         "frames_read": tally.frames,
         "frames_unreadable": tally.unreadable,

@@ -3,15 +3,21 @@
 import gc
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from typing import TypeVar
 
 import torch
 
-from emoscan.errors import UsageError
-from emoscan.options import Precision
+from emoscan.errors import MissingPartError, UsageError
+from emoscan.options import Backend, Precision
 
 T = TypeVar("T")
+
+# What rows depend on beside emoscan itself.
+LIBRARIES = ("torch", "openvino", "av", "opencv-python-headless", "facenet-pytorch", "numpy")
 
 DTYPES = {
     Precision.FP32: torch.float32,
@@ -32,6 +38,8 @@ class Runtime:
     precision: Precision
     device_name: str
     note: str | None = None
+    backend: Backend = Backend.TORCH
+    threads: int = 1  # of a CPU, for one of two stages that work side by side
 
     @property
     def dtype(self) -> torch.dtype:
@@ -53,6 +61,73 @@ def choose_runtime(device: str = "auto", precision: Precision = Precision.AUTO) 
         raise UsageError("--precision fp16 needs a GPU; a CPU takes fp32 or bf16.")
     name = _device_name(chosen)
     return Runtime(chosen, precision, name, _note(name) if device == "auto" else None)
+
+
+def serving_runtime(
+    device: str = "auto", precision: Precision = Precision.AUTO, backend: Backend = Backend.AUTO
+) -> Runtime:
+    """As `choose_runtime`, for whoever wants speed: with a backend, and bf16 where a CPU has it.
+
+    Raises UsageError for a device or a backend that does not fit, MissingPartError for OpenVINO
+    where it is not installed.
+    """
+    runtime = choose_runtime(device, precision)
+    on_cpu = runtime.device.type == "cpu"
+    if precision is Precision.AUTO and on_cpu and computes_in_bf16(runtime.device):
+        runtime = replace(runtime, precision=Precision.BF16)
+    backend = _backend(backend, on_cpu=on_cpu)
+    how = f"{backend.value}, {runtime.precision.value}"
+    return replace(
+        runtime,
+        backend=backend,
+        threads=max(1, torch.get_num_threads() // 2),
+        note=f"{runtime.note[:-1]} ({how})." if runtime.note else None,
+    )
+
+
+def _backend(wanted: Backend, *, on_cpu: bool) -> Backend:
+    installed = _has_openvino()
+    if wanted is Backend.AUTO:
+        return Backend.OPENVINO if on_cpu and installed else Backend.TORCH
+    if wanted is Backend.OPENVINO and not on_cpu:
+        raise UsageError(
+            "--backend openvino runs on the CPU: add --device cpu, or leave --backend out."
+        )
+    if wanted is Backend.OPENVINO and not installed:
+        raise MissingPartError("OpenVINO is missing or broken: pip install openvino.")
+    return wanted
+
+
+@cache
+def _has_openvino() -> bool:
+    """Whether it can be used; a broken installation is none."""
+    try:
+        frontend = import_module("openvino.frontend")
+    except Exception:
+        return False
+    return hasattr(frontend, "FrontEndManager")
+
+
+def library_versions() -> dict[str, str | None]:
+    """Of the installed LIBRARIES; None is not installed."""
+
+    def installed(name: str) -> str | None:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            return None
+
+    return {name: installed(name) for name in LIBRARIES}
+
+
+def computes_in_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies bf16 by itself, so that it is faster than fp32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type == "cpu" and hasattr(torch.cpu, "get_capabilities"):
+        able = torch.cpu.get_capabilities()
+        return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+    return False
 
 
 def _auto_device() -> torch.device:

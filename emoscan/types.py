@@ -62,7 +62,8 @@ class Faces:
 
     `boxes` (N, 4) float32 x0 y0 x1 y1 in pixels of the upright frame, `scores` (N,) float32,
     `landmarks` (N, 5, 2) float32 x y of left eye, right eye, nose, left and right mouth corner
-    (left as the viewer sees it), `tracks` (N,) int32, NO_TRACK where there is none.
+    (left as the viewer sees it), `tracks` (N,) int32, NO_TRACK where there is none, `followed`
+    (N,) bool, whether a box was followed from other frames and not found by the whole detector.
     Raises ValueError where shapes or dtypes differ from that.
     """
 
@@ -70,6 +71,7 @@ class Faces:
     scores: NDArray[np.float32]
     landmarks: NDArray[np.float32]
     tracks: NDArray[np.int32]
+    followed: NDArray[np.bool_]
 
     def __post_init__(self) -> None:
         count = len(self.boxes)
@@ -77,6 +79,7 @@ class Faces:
         _check("scores", self.scores, shape=(count,), dtype=np.float32)
         _check("landmarks", self.landmarks, shape=(count, 5, 2), dtype=np.float32)
         _check("tracks", self.tracks, shape=(count,), dtype=np.int32)
+        _check("followed", self.followed, shape=(count,), dtype=np.bool_)
 
     def __len__(self) -> int:
         return len(self.boxes)

@@ -1,6 +1,7 @@
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 from emoscan.cli.app import main
+from emoscan.media.process import DecoderProcess
 from examples.demo_clip import write_demo_clip
 
 # Shells start background jobs with Ctrl-C ignored, nohup with SIGHUP, and Python leaves it so.
@@ -49,3 +51,10 @@ def portrait_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("clips") / "portrait.mp4"
     write_demo_clip(path, seconds=2.0)
     return path
+
+
+@pytest.fixture(scope="session")
+def decoder() -> Iterator[DecoderProcess]:
+    """One process for the videos of all tests: to start one takes longer than most of these."""
+    with DecoderProcess() as process:
+        yield process

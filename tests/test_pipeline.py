@@ -32,7 +32,9 @@ from emoscan.events import (
     PartialKept,
     ScanStarted,
 )
-from emoscan.media.find import find_media
+from emoscan.faces.track import Tracker
+from emoscan.media.find import MediaFile, find_media
+from emoscan.media.video import open_video
 from emoscan.outcome import ProblemKind
 
 FRAMES = 50
@@ -93,10 +95,23 @@ def test_the_table_says_how_it_was_made(timeline) -> None:
 
 
 def test_records_are_the_same_rows(portrait_clip, timeline) -> None:
-    records = list(emoscan.analyze_video(portrait_clip, ScanOptions(end_s=0.4)))
-    table = timeline[timeline["time_s"] < 0.4]
-    assert [record.frame for record in records] == list(table["frame"])
-    assert np.allclose([record.happy for record in records], table["happy"], atol=1e-4)
+    records = list(emoscan.analyze_video(portrait_clip))
+    assert [record.frame for record in records] == list(timeline["frame"])
+    happy = [np.nan if record.happy is None else record.happy for record in records]
+    assert np.allclose(happy, timeline["happy"], atol=1e-4, equal_nan=True)
+
+
+def test_who_starts_at_a_border_finds_what_the_whole_video_gives(portrait_clip) -> None:
+    analyzer = Analyzer(ScanOptions(), RunOptions())
+    with open_video(MediaFile(portrait_clip, "portrait.mp4")) as video:
+        items = list(video.frames(ScanOptions(end_s=1.0)))
+    whole = [row for rows in analyzer.video_rows(items, Tracker(), borders=[13]) for row in rows]
+    part = [row for rows in analyzer.video_rows(items[13:], Tracker()) for row in rows]
+    facts = [
+        [(row.frame, row.origin, row.x, row.y, row.width, row.emotion) for row in rows]
+        for rows in (whole, part)
+    ]
+    assert part and [fact for fact in facts[0] if fact[0] >= 13] == facts[1]
 
 
 def test_the_batch_size_changes_no_row(portrait_clip) -> None:
@@ -175,10 +190,10 @@ def test_fail_fast_stops_at_the_first_failure(portrait_clip, tmp_path) -> None:
 
 
 def test_a_bug_in_one_file_does_not_end_the_job(portrait_clip, tmp_path, monkeypatch) -> None:
-    def fail(self, batch, tracker):
+    def fail(self, block):
         raise ZeroDivisionError("by zero")
 
-    monkeypatch.setattr(Analyzer, "_analyze", fail)
+    monkeypatch.setattr(Analyzer, "_classified", fail)
     events = []
     report = emoscan.scan(portrait_clip, tmp_path / "t.parquet", listener=events.append)
     assert "ZeroDivisionError" in report.problems[0].reason
@@ -204,15 +219,17 @@ def test_an_interrupt_keeps_the_rows_so_far(portrait_clip, tmp_path) -> None:
         if isinstance(event, FramesDone):
             raise KeyboardInterrupt
 
-    run = RunOptions(batch_size=8)
     with pytest.raises(KeyboardInterrupt):
-        emoscan.scan(portrait_clip, tmp_path / "t.parquet", run=run, listener=interrupt)
+        emoscan.scan(portrait_clip, tmp_path / "t.parquet", listener=interrupt)
     assert [path.name for path in tmp_path.iterdir()] == ["t.partial.parquet"]
     rows = emoscan.read_timeline(tmp_path / "t.partial.parquet")
-    assert len(rows) == 8 and rows.attrs["media"]["frames_read"] == 8
-    assert PartialKept(str(tmp_path / "t.partial.parquet"), 8) in notes
+    # One block of the 50 frames, of which the first to be found are one face each.
+    frames = rows.attrs["media"]["frames_read"]
+    assert 8 <= frames < 50 and list(rows["frame"].unique()) == list(range(frames))
+    assert rows["face"].notna().iloc[:8].all()
+    assert PartialKept(str(tmp_path / "t.partial.parquet"), len(rows)) in notes
     stopped = notes[-1].report
-    assert (stopped.frames, stopped.inputs, stopped.not_done, stopped.outputs) == (8, 1, 1, ())
+    assert (stopped.frames, stopped.inputs, stopped.not_done, stopped.outputs) == (frames, 1, 1, ())
 
 
 def test_a_dry_run_does_nothing(portrait_clip, tmp_path) -> None:

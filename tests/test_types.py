@@ -12,6 +12,7 @@ from emoscan.types import Emotions, Faces
         ("scores", np.zeros(2, np.float32)),
         ("landmarks", np.zeros((1, 10), np.float32)),
         ("tracks", np.zeros(1, np.int64)),
+        ("followed", np.zeros(1, np.int32)),
     ],
 )
 def test_faces_check_their_shapes(field: str, value: np.ndarray) -> None:
@@ -20,6 +21,7 @@ def test_faces_check_their_shapes(field: str, value: np.ndarray) -> None:
         "scores": np.zeros(1, np.float32),
         "landmarks": np.zeros((1, 5, 2), np.float32),
         "tracks": np.zeros(1, np.int32),
+        "followed": np.zeros(1, np.bool_),
     }
     with pytest.raises(ValueError, match=f"{field} must be"):
         Faces(**arrays | {field: value})

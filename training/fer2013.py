@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from emoscan.cache import cache_folder
 from emoscan.emotions import EMOTIONS, Emotion
 from emoscan.errors import MediaError, NoMediaError
 from training.network import VOTE_CLASSES
@@ -177,7 +178,7 @@ def _refuse_test_images(train: Sequence[Path]) -> None:
 
 def _packed(folder: Path, listed: dict[str, list[Path]]) -> dict[str, NDArray[np.uint8]]:
     """The pixels of every list: one (N, 48, 48) array each."""
-    cache = _cache_folder() / f"fer2013-{_fingerprint(folder, listed)}.npz"
+    cache = cache_folder() / f"fer2013-{_fingerprint(folder, listed)}.npz"
     try:
         with np.load(cache) as stored:
             return {name: stored[name] for name in listed}
@@ -185,11 +186,6 @@ def _packed(folder: Path, listed: dict[str, list[Path]]) -> dict[str, NDArray[np
         arrays = {name: _read_all(paths) for name, paths in listed.items()}
     _store(cache, arrays)
     return arrays
-
-
-def _cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
-    return (Path(base) if base else Path.home() / ".cache") / "emoscan"
 
 
 def _fingerprint(folder: Path, listed: dict[str, list[Path]]) -> str:

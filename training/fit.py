@@ -19,7 +19,7 @@ from emoscan.emotion.crop import CROP_SIDE_PX, Normalisation, normalise, to_inpu
 from emoscan.emotions import EMOTIONS
 from emoscan.errors import UsageError
 from emoscan.options import Precision
-from emoscan.runtime import Runtime, choose_runtime
+from emoscan.runtime import Runtime, choose_runtime, computes_in_bf16
 from training import state
 from training.augment import augment, mix
 from training.events import BatchDone, EpochDone, Listener, StoppedEarly, TrainingStarted, ignore
@@ -326,15 +326,6 @@ def training_runtime(device: str, wanted: Precision) -> Runtime:
     if wanted is Precision.FP16:
         raise UsageError("Training takes --precision auto, fp32 or bf16: fp16 loses gradients.")
     runtime = choose_runtime(device, Precision.FP32 if wanted is Precision.AUTO else wanted)
-    if wanted is not Precision.AUTO or not _gains_by_bf16(runtime.device):
+    if wanted is not Precision.AUTO or not computes_in_bf16(runtime.device):
         return runtime
     return Runtime(runtime.device, Precision.BF16, runtime.device_name, runtime.note)
-
-
-def _gains_by_bf16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if device.type == "cpu" and hasattr(torch.cpu, "get_capabilities"):
-        able = torch.cpu.get_capabilities()
-        return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
-    return False

@@ -238,7 +238,7 @@ def _open(args: argparse.Namespace) -> Study:
         "device": runtime.device_name,
         "precision": runtime.precision.value,
     }
-    return Study(classifier, FaceDetector(device=runtime.device), images, about)
+    return Study(classifier, FaceDetector(runtime), images, about)
 
 
 def _choose(folder: Path, split: EvaluationSplit, *, limit: int | None) -> LabelledImages:

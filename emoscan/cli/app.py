@@ -61,7 +61,7 @@ def video(
 
 
 @app.command()
-@takes_options(ScanOptions, RunOptions, TerminalOptions, without=VIDEO_ONLY)
+@takes_options(ScanOptions, RunOptions, TerminalOptions, without=VIDEO_ONLY | {"decode_in_process"})
 def folder(
     paths: list[Path], options: ScanOptions, run: RunOptions, terminal: TerminalOptions
 ) -> None:

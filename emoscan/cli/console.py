@@ -267,7 +267,7 @@ def _fact_rows(report: ScanReport) -> list[tuple[str, str]]:
         ("faces", f"{report.faces:,}"),
         ("tracks", f"{report.tracks:,}" if report.media_s else ""),
         ("speed", _speed(report)),
-        ("device", f"{report.device}, {report.precision}"),
+        ("device", f"{report.device}, {report.backend}, {report.precision}"),
         ("tables", _outputs(report)),
     ]
     return [(name, value) for name, value in rows if value]

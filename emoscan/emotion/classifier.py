@@ -11,6 +11,7 @@ from emoscan.emotion.checkpoint import Checkpoint, load_weights
 from emoscan.emotion.crop import crop_faces, to_input
 from emoscan.emotion.network import create_network
 from emoscan.errors import MissingPartError
+from emoscan.inference import made_ready
 from emoscan.options import Tta
 from emoscan.runtime import Runtime, halving_on_out_of_memory
 from emoscan.types import Emotions, Faces, Frame
@@ -35,9 +36,8 @@ class EmotionClassifier:
             network.load_state_dict(loaded.state)
         except RuntimeError as error:
             raise MissingPartError(f"{loaded.path} does not fit its network: {error}") from error
-        self._network = network.eval().to(runtime.device, runtime.dtype)
-        # Channels last is about twice as fast in convolutions on a CPU.
-        self._network.to(memory_format=torch.channels_last)
+        side = self.about.crop.side_px
+        self._logits = made_ready(network, torch.zeros(1, 1, side, side), runtime)
 
     def classify(self, frames: Sequence[Frame], faces: Sequence[Faces]) -> list[Emotions]:
         """One Emotions a frame, for its faces in their order."""
@@ -67,12 +67,10 @@ class EmotionClassifier:
     @torch.inference_mode()
     def _probabilities(self, crops: torch.Tensor) -> torch.Tensor:
         levels = to_input(crops.to(self._runtime.device), self.about.normalisation)
-        levels = levels.to(self._runtime.dtype)
         probabilities = self._forward(levels)
         if self._tta is Tta.FLIP:
             probabilities = (probabilities + self._forward(levels.flip(3))) / 2
-        return probabilities.cpu()
+        return probabilities
 
     def _forward(self, levels: torch.Tensor) -> torch.Tensor:
-        logits = self._network(levels).float()
-        return torch.softmax(logits / self.about.temperature, dim=1)
+        return torch.softmax(self._logits(levels) / self.about.temperature, dim=1)

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from emoscan.squares import cut_square
+
 CROP_SIDE_PX = 48
 
 # The side of the square around a box's centre, as a share of the box's height. MTCNN's boxes on
@@ -36,43 +38,20 @@ def crop_faces(
 ) -> NDArray[np.uint8]:
     """Cut one square a box out of a gray frame.
 
-    `gray` is (H, W), `boxes` (N, 4) x0 y0 x1 y1 in px; gives (N, side_px, side_px). What lies
-    outside the frame repeats its edge; shrinking averages over areas, so nothing aliases.
+    `gray` is (H, W), `boxes` (N, 4) x0 y0 x1 y1 in px; gives (N, side_px, side_px), as
+    `cut_square` does.
     """
     crops = np.empty((len(boxes), settings.side_px, settings.side_px), np.uint8)
     for crop, (left, top, side) in zip(crops, _squares(boxes, settings).tolist(), strict=True):
-        resize(_cut(gray, left=left, top=top, side=side), crop)
+        crop[:] = cut_square(gray, left=left, top=top, side=side, out_px=settings.side_px)
     return crops
 
 
-def _squares(boxes: NDArray[np.float32], settings: CropSettings) -> NDArray[np.int64]:
-    """(N, 3) left, top and side in whole pixels."""
-    centre_x = (boxes[:, 0] + boxes[:, 2]) / 2
-    centre_y = (boxes[:, 1] + boxes[:, 3]) / 2
-    side = np.maximum(1, np.rint((boxes[:, 3] - boxes[:, 1]) * settings.side_per_box_height))
-    squares = np.stack([centre_x - side / 2, centre_y - side / 2, side], axis=1)
-    # Halves go up: rounded to even, an odd side would jump to and fro as its box moves.
-    whole: NDArray[np.int64] = np.floor(squares + 0.5).astype(np.int64)
-    return whole
-
-
-def _cut(gray: NDArray[np.uint8], *, left: int, top: int, side: int) -> NDArray[np.uint8]:
-    height, width = gray.shape
-    # At least one row and one column stay inside the frame, for their pixels to be repeated.
-    left, top = min(max(left, 1 - side), width - 1), min(max(top, 1 - side), height - 1)
-    right, bottom = left + side, top + side
-    inside = gray[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
-    if inside.shape == (side, side):
-        return inside
-    padded = cv2.copyMakeBorder(
-        inside,
-        top=max(-top, 0),
-        bottom=max(bottom - height, 0),
-        left=max(-left, 0),
-        right=max(right - width, 0),
-        borderType=cv2.BORDER_REPLICATE,
-    )
-    return np.asarray(padded, np.uint8)
+def _squares(boxes: NDArray[np.float32], settings: CropSettings) -> NDArray[np.float64]:
+    """(N, 3) left, top and side."""
+    x0, y0, x1, y1 = boxes.astype(np.float64).T
+    side = np.maximum(1, (y1 - y0) * settings.side_per_box_height)
+    return np.stack([(x0 + x1 - side) / 2, (y0 + y1 - side) / 2, side], axis=1)
 
 
 def resize(square: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:

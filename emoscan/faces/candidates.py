@@ -6,13 +6,14 @@ inclusive pixels included, for equal boxes.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torchvision.ops import batched_nms
 
 PROPOSAL_SIDE_PX, PROPOSAL_STRIDE_PX = 12, 2
+NO_SCORE = -1.0  # below all, for a threshold that lets everything pass
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -51,6 +52,12 @@ class Candidates:
         return cls(frames, boxes, face_scores(out), out[:, 2:6], out[:, 6:])
 
 
+def no_candidates(*, outputs: int) -> Candidates:
+    """None, as a network that gives so many numbers would."""
+    none = np.zeros(0, np.int64)
+    return Candidates.read(none, np.zeros((0, 4), np.float32), np.zeros((0, outputs), np.float32))
+
+
 def joined(parts: Sequence[Candidates]) -> Candidates:
     """All candidates in one, sorted by frame."""
     order = np.argsort(np.concatenate([part.frames for part in parts]), kind="stable")
@@ -81,14 +88,14 @@ def proposals(out: Floats, frames: Integers, *, scale: float, threshold: float) 
 
 def suppressed(candidates: Candidates, iou: float) -> Candidates:
     """Greedy non-maximum suppression within each frame."""
+    if not len(candidates):
+        return candidates
     # In float64 the offsets that keep frames apart do not blur the boxes.
-    kept = batched_nms(
-        torch.from_numpy(candidates.boxes).double(),
-        torch.from_numpy(candidates.scores).double(),
-        torch.from_numpy(candidates.frames),
-        iou,
-    )
-    return candidates[np.sort(kept.numpy())]
+    boxes = candidates.boxes.astype(np.float64)
+    boxes[:, 2:] -= boxes[:, :2]
+    suppress: Any = cv2.dnn.NMSBoxesBatched  # its types know lists alone
+    kept = suppress(boxes, candidates.scores, candidates.frames.astype(np.int32), NO_SCORE, iou)
+    return candidates[np.sort(np.asarray(kept, np.int64))]
 
 
 def not_inside_a_better(boxes: Floats, scores: Floats, *, overlap: float) -> NDArray[np.bool_]:

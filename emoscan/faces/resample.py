@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
 
 
+# Where crops cover less than this part of a picture, a table for each costs less than one for all.
+FEW = 4
+
+
 class Resampling(StrEnum):
     """How the levels of a pyramid are made.
 
@@ -50,6 +54,9 @@ class Picture:
 
     def crops(self, boxes: NDArray[np.int64], *, side: int) -> NDArray[np.float32]:
         """(N, side, side, 3) averages over `boxes`, (N, 4) x0 y0 x1 y1 in whole pixels."""
+        sides = boxes[:, 2:] - boxes[:, :2]
+        if FEW * sides.prod(axis=1).sum() < self.height * self.width:
+            return self._few_crops(boxes, side)
         left, right = _bins(boxes[:, 0], boxes[:, 2], side)
         top, bottom = _bins(boxes[:, 1], boxes[:, 3], side)
         flat, stride = self._sums.reshape(-1, 3), self.width + 1
@@ -63,15 +70,21 @@ class Picture:
         counts = (bottom - top)[:, :, None] * (right - left)[:, None, :]
         return _quotients(sums, counts)
 
+    def _few_crops(self, boxes: NDArray[np.int64], side: int) -> NDArray[np.float32]:
+        """The same, each from a table of its own."""
+        parts = [Picture(self.pixels[y0:y1, x0:x1]).resized(side, side) for x0, y0, x1, y1 in boxes]
+        return np.stack(parts) if parts else np.zeros((0, side, side, 3), np.float32)
+
     def pyramid(self, sizes: Sequence[tuple[int, int]], resampling: Resampling) -> list[Pixels]:
         """One (height, width, 3) level a size, largest first, in 0..255."""
         if resampling is Resampling.AREA:
             return [self.resized(*size) for size in sizes]
-        levels = [self.pixels]
+        levels: list[Pixels] = []
         for size in sizes:
-            how = cv2.INTER_AREA if len(levels) == 1 else cv2.INTER_LINEAR
-            levels.append(cv2.resize(levels[-1], size[::-1], interpolation=how))  # type: ignore[arg-type]
-        return [*levels[1:]]
+            above = levels[-1] if levels else self.pixels
+            how = cv2.INTER_LINEAR if levels else cv2.INTER_AREA
+            levels.append(np.asarray(cv2.resize(above, size[::-1], interpolation=how), np.uint8))
+        return levels
 
 
 def _bins(

@@ -1,8 +1,7 @@
 """Following faces from frame to frame by their boxes alone: who a person is is never asked.
 
 Boxes are assigned to tracks by intersection over union with a constant-velocity prediction, as in
-SORT (Bewley et al. 2016, arXiv 1602.00763); what is left, by buffered boxes around the last place
-(Yang et al. 2023, arXiv 2211.14317), which hold on where few frames are looked at.
+SORT (Bewley et al. 2016, arXiv 1602.00763); what is left, as `nearest_pairs` says.
 """
 
 import math
@@ -10,9 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
+from emoscan.faces.boxes import Boxes, Pairs, centres, nearest_pairs
 from emoscan.types import Faces
 
 # A person who turns away or is hidden keeps the track for this long.
@@ -24,17 +22,7 @@ HORIZON_S = 0.3
 # Detections jitter by a pixel or two: velocities are averaged over about this time.
 VELOCITY_MEMORY_S = 0.2
 
-# Boxes of one face in neighbouring frames overlap far more, those of neighbours in a crowd less.
-LEAST_IOU = 0.3
-
-# The second look grows both boxes by half a side each way: a face may have moved by its own width.
-BUFFER = 0.5
-LEAST_BUFFERED_IOU = 0.3
-
 STILL = np.zeros(2, np.float32)
-
-Boxes = NDArray[np.float32]
-Pairs = list[tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +47,7 @@ class _Track:
         elapsed_s = time_s - self.seen_s
         if elapsed_s <= 0:
             return replace(self, box=box, missing_since_s=None)
-        measured = (_centre(box) - _centre(self.box)) / elapsed_s
+        measured = (centres(box) - centres(self.box)) / elapsed_s
         share = 1 - math.exp(-elapsed_s / VELOCITY_MEMORY_S)
         velocity = self.velocity + share * (measured - self.velocity)
         return _Track(self.number, box, velocity.astype(np.float32), time_s)
@@ -104,47 +92,8 @@ class Tracker:
 
 
 def _assigned(tracks: Sequence[_Track], boxes: Boxes, *, time_s: float) -> Pairs:
-    """Pairs of a track's and a box's index: by prediction first, then what is left by place."""
-    if not tracks or not len(boxes):
+    """Pairs of a track's and a box's index."""
+    if not tracks:
         return []
     predicted = np.stack([track.predicted(time_s) for track in tracks])
-    pairs = _best_pairs(_iou(predicted, boxes), least=LEAST_IOU)
-    last = np.stack([track.box for track in tracks])
-    nearby = _iou(_grown(last), _grown(boxes))
-    nearby[[track for track, _ in pairs], :] = 0
-    nearby[:, [box for _, box in pairs]] = 0
-    return pairs + _best_pairs(nearby, least=LEAST_BUFFERED_IOU)
-
-
-def _best_pairs(similarity: Boxes, *, least: float) -> Pairs:
-    """The assignment with the largest sum, without pairs below `least`."""
-    allowed = np.where(similarity >= least, similarity, 0)
-    rows, columns = linear_sum_assignment(allowed, maximize=True)
-    real = allowed[rows, columns] > 0
-    return list(zip(rows[real].tolist(), columns[real].tolist(), strict=True))
-
-
-def _iou(a: Boxes, b: Boxes) -> Boxes:
-    """(N, M) intersections over unions of (N, 4) and (M, 4) boxes."""
-    first = np.maximum(a[:, None, :2], b[None, :, :2])
-    last = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    shared = (last - first).clip(min=0).prod(axis=2)
-    unions = _areas(a)[:, None] + _areas(b)[None, :] - shared
-    overlaps: Boxes = shared / np.maximum(unions, np.finfo(np.float32).tiny)
-    return overlaps
-
-
-def _areas(boxes: Boxes) -> Boxes:
-    areas: Boxes = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
-    return areas
-
-
-def _grown(boxes: Boxes) -> Boxes:
-    sides = boxes[:, 2:] - boxes[:, :2]
-    grown: Boxes = np.concatenate([boxes[:, :2] - BUFFER * sides, boxes[:, 2:] + BUFFER * sides], 1)
-    return grown
-
-
-def _centre(box: Boxes) -> Boxes:
-    centre: Boxes = (box[:2] + box[2:]) / np.float32(2)
-    return centre
+    return nearest_pairs(predicted, np.stack([track.box for track in tracks]), boxes)

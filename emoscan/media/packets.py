@@ -67,17 +67,6 @@ class PacketTimes:
         span_s = float(self.time_s[-1] - self.time_s[0])
         return (len(self) - 1) / span_s if span_s > 0 else None
 
-    def sample(self, options: ScanOptions) -> NDArray[np.int64]:
-        """The indices to look at, ascending; the same whatever turns out to be damaged."""
-        chosen = np.arange(len(self)) % options.every == 0
-        if options.fps is not None:
-            chosen = _first_of_each_slot(self.time_s, options.fps)
-        if options.start_s is not None:
-            chosen &= self.time_s >= options.start_s
-        if options.end_s is not None:
-            chosen &= self.time_s < options.end_s
-        return np.flatnonzero(chosen)
-
     def key_before(self, index: int) -> int:
         """The rank of a key frame from which `index` and all later frames can be decoded.
 
@@ -90,12 +79,43 @@ class PacketTimes:
             keys = keys[:-1]
         return int(self.rank[keys[-1]]) if len(keys) else 0
 
+    def segment_starts(self, segment_s: float) -> list[int]:
+        """The indices of the key frames nearest to multiples of `segment_s`, but the first.
+
+        A multiple has none where all key frames are nearer to others.
+        """
+        keys = np.sort(self.rank[self.keys])
+        times_s = self.time_s[keys]
+        # By key frames, not by multiples: a wild time in a damaged file has no end of these.
+        multiples = np.rint(times_s / segment_s)
+        off_s = np.abs(times_s - multiples * segment_s)
+        order = np.lexsort((off_s, multiples))
+        _, first = np.unique(multiples[order], return_index=True)
+        nearest = order[first]
+        inside = (multiples[nearest] >= 1) & (multiples[nearest] * segment_s < self.end_s)
+        return sorted({int(key) for key in keys[nearest[inside]]} - {0})
+
     def rank_of(self, ticks: int | None) -> int | None:
         """The index of the frame with this stored time; only where times are `unique`."""
         if ticks is None:
             return None
         place = int(np.searchsorted(self.ticks, ticks))
         return place if place < len(self) and self.ticks[place] == ticks else None
+
+
+def selected_indices(time_s: NDArray[np.float64], options: ScanOptions) -> NDArray[np.int64]:
+    """The indices to look at among frames at `time_s` (N,), ascending.
+
+    The same whatever turns out to be damaged.
+    """
+    chosen = np.arange(len(time_s)) % options.every == 0
+    if options.fps is not None:
+        chosen = _first_of_each_slot(time_s, options.fps)
+    if options.start_s is not None:
+        chosen &= time_s >= options.start_s
+    if options.end_s is not None:
+        chosen &= time_s < options.end_s
+    return np.flatnonzero(chosen)
 
 
 def packet_times(

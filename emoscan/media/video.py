@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import asdict, dataclass
 from fractions import Fraction
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
 from emoscan.errors import MediaError
 from emoscan.media.colours import Converter, Upright
@@ -26,8 +26,15 @@ from emoscan.media.container import (
 )
 from emoscan.media.find import MediaFile
 from emoscan.media.order import by_output, in_order
-from emoscan.media.packets import PacketLog, PacketTimes, packet_times, rate_or_default
+from emoscan.media.packets import (
+    PacketLog,
+    PacketTimes,
+    packet_times,
+    rate_or_default,
+    selected_indices,
+)
 from emoscan.media.picture import OnDemand, Pixels
+from emoscan.media.source import VideoInfo
 from emoscan.options import ScanOptions
 from emoscan.types import Frame, Unreadable
 
@@ -41,34 +48,8 @@ WITHOUT_PTS = ("avi",)
 # How far before a key frame to seek: FFmpeg may overshoot it, as in transport streams.
 SEEK_BACK_S = (0, 2, 20)
 MICROSECOND = Fraction(1, 1_000_000)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VideoInfo:
-    """What is known of a video before its frames are looked at.
-
-    `width` and `height` in px are upright; `rotation_deg` is the counterclockwise turn that makes
-    them so. `duration_s` is what the file declares for the video stream, None if nothing.
-    `start_s` and `video_start_s` are the container's and the video stream's times as stored.
-    `packets` counts the frames that the file holds, readable or not.
-    """
-
-    codec: str
-    container: str
-    pixel_format: str
-    width: int
-    height: int
-    rotation_deg: int
-    frame_rate: float | None
-    duration_s: float | None
-    start_s: float
-    video_start_s: float
-    packets: int
-    times_synthesised: bool
-
-    def as_dict(self) -> dict[str, Any]:
-        """Every field as JSON can hold it."""
-        return asdict(self)
+# Whoever analyses a segment of a video alone finds in it what an analysis of all of it finds.
+SEGMENT_S = 600.0
 
 
 def open_video(file: MediaFile) -> "Video":
@@ -109,6 +90,11 @@ class Video:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def time_s(self) -> NDArray[np.float64]:
+        """(N,) when each frame of the file is shown, readable or not."""
+        return self._times.time_s
+
     def close(self) -> None:
         """End the iteration at work, if there is one, and close its file."""
         if self._running is not None:
@@ -117,7 +103,7 @@ class Video:
 
     def expected_frames(self, options: ScanOptions) -> int:
         """How many frames `frames(options)` gives, unreadable ones included."""
-        return len(self._times.sample(options))
+        return len(selected_indices(self.time_s, options))
 
     def frames(self, options: ScanOptions) -> Iterator[Frame | Unreadable]:
         """The frames that the options select, by index, their pixels made already.
@@ -129,7 +115,7 @@ class Video:
         return self._running
 
     def _selected(self, options: ScanOptions) -> Generator[Frame | Unreadable]:
-        wanted = self._times.sample(options)
+        wanted = selected_indices(self.time_s, options)
         self.damage = ()
         if not len(wanted):
             self.damage = tuple(self._early_end(options))
@@ -326,6 +312,7 @@ def _info(
         video_start_s=video_start_s,
         packets=len(times),
         times_synthesised=times.synthesised,
+        segment_starts=tuple(times.segment_starts(SEGMENT_S)),
     )
 
 

@@ -72,7 +72,7 @@ def frame_records(frame: Frame, faces: Faces, emotions: Emotions) -> list[FaceRe
         range(len(faces)),
         _tracks(frame, faces),
         repeat(None),  # label
-        repeat(Origin.DETECTED),
+        [Origin.FOLLOWED if followed else Origin.DETECTED for followed in faces.followed],
         *_positions_and_sizes(faces).T.tolist(),
         faces.scores.tolist(),
         map(tuple, faces.landmarks.reshape(len(faces), -1).tolist()),

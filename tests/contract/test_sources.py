@@ -11,26 +11,28 @@ from PIL import Image
 from emoscan.errors import MediaError
 from emoscan.media.find import MediaFile
 from emoscan.media.images import read_photo
+from emoscan.media.process import DecoderProcess
 from emoscan.media.video import open_video
 from emoscan.options import ScanOptions
 from emoscan.types import Frame
 from tests.clips import even_times, noise_picture, write_clip
 
 SIZE = (64, 48)
-Source = Callable[[Path], Iterator[Frame]]
+Source = Callable[[Path, DecoderProcess], Iterator[Frame]]
 
 
-def video(suffix: str) -> Source:
-    def frames(folder: Path) -> Iterator[Frame]:
+def video(suffix: str, *, in_process: bool) -> Source:
+    def frames(folder: Path, decoder: DecoderProcess) -> Iterator[Frame]:
         path = write_clip(folder / f"a.{suffix}", even_times(6), picture=noise_picture)
-        with open_video(MediaFile(path, "named/a")) as opened:
+        open_source = open_video if in_process else decoder.open
+        with open_source(MediaFile(path, "named/a")) as opened:
             yield from opened.frames(ScanOptions())
 
     return frames
 
 
 def photo(suffix: str) -> Source:
-    def frames(folder: Path) -> Iterator[Frame]:
+    def frames(folder: Path, _: DecoderProcess) -> Iterator[Frame]:
         path = folder / f"a.{suffix}"
         Image.fromarray(noise_picture(0)).save(path)
         yield read_photo(MediaFile(path, "named/a"))
@@ -38,13 +40,15 @@ def photo(suffix: str) -> Source:
     return frames
 
 
-SOURCES = {f"{s} video": video(s) for s in ("mp4", "mkv", "ts", "avi")}
+CONTAINERS = ("mp4", "mkv", "ts", "avi")
+SOURCES = {f"{s} video": video(s, in_process=True) for s in CONTAINERS}
+SOURCES |= {f"{s} video of another process": video(s, in_process=False) for s in CONTAINERS}
 SOURCES |= {f"{s} photo": photo(s) for s in ("png", "jpg", "webp", "tiff")}
 
 
 @pytest.fixture(params=SOURCES.values(), ids=SOURCES.keys())
-def frames(request, tmp_path) -> list[Frame]:
-    return list(request.param(tmp_path))
+def frames(request, tmp_path, decoder) -> list[Frame]:
+    return list(request.param(tmp_path, decoder))
 
 
 def test_indices_rise_from_0_and_times_with_them(frames) -> None:
@@ -82,9 +86,9 @@ def test_pixels_are_made_once(frames) -> None:
         assert frame.rgb() is frame.rgb() and frame.gray() is frame.gray()
 
 
-@pytest.mark.parametrize("open_source", [read_photo, open_video])
-def test_what_cannot_be_read_is_a_sentence(tmp_path, open_source) -> None:
+def test_what_cannot_be_read_is_a_sentence(tmp_path, decoder) -> None:
     for name, content in {"empty": b"", "text": b"just words"}.items():
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(MediaError, match=name):
-            open_source(MediaFile(tmp_path / name, name))
+        for open_source in (read_photo, open_video, decoder.open):
+            with pytest.raises(MediaError, match=name):
+                open_source(MediaFile(tmp_path / name, name))

@@ -34,6 +34,7 @@ def frame_with(count: int) -> tuple[Frame, Faces]:
         scores=np.ones(count, np.float32),
         landmarks=np.zeros((count, 5, 2), np.float32),
         tracks=np.zeros(count, np.int32),
+        followed=np.zeros(count, np.bool_),
     )
     return Frame("x", 0, 0.0, 160, 120, ArrayPicture(pixels)), faces
 
@@ -56,7 +57,7 @@ def test_the_temperature_is_the_checkpoints(classifier, crops) -> None:
     levels = torch.from_numpy(crops).unsqueeze(1).float() / 255
     norm = classifier.about.normalisation
     with torch.inference_mode():
-        logits = classifier._network((levels - norm.mean) / norm.std)
+        logits = classifier._logits((levels - norm.mean) / norm.std)
     expected = torch.softmax(logits / classifier.about.temperature, 1).numpy()
     assert np.allclose(classifier.classify_crops(crops).probabilities, expected, atol=1e-5)
 

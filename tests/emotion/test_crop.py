@@ -10,10 +10,9 @@ def box(x0: float, y0: float, x1: float, y1: float) -> np.ndarray:
     return np.array([[x0, y0, x1, y1]], np.float32)
 
 
-def test_the_median_box_of_fer2013_gives_the_image_back() -> None:
-    """The median box is 1.06 image sides high, around the centre."""
+def test_a_square_of_the_size_of_the_input_comes_back_as_it_is() -> None:
     image = np.random.default_rng(0).integers(0, 256, (48, 48), np.uint8)
-    half = 1.06 * 48 / 2
+    half = 48 / SETTINGS.side_per_box_height / 2
     crops = crop_faces(image, box(10, 24 - half, 38, 24 + half), SETTINGS)
     assert np.array_equal(crops[0], image)
 
@@ -22,7 +21,9 @@ def test_a_crop_is_a_square_around_the_centre() -> None:
     gray = np.zeros((200, 300), np.uint8)
     gray[60:155, 105:200] = 255  # 95 px around (152.5, 107.5)
     crop = crop_faces(gray, box(120, 57.5, 185, 157.5), SETTINGS)[0]
-    assert crop.min() == 255
+    assert crop.min() >= 254
+    for moved in ((121, 57.5, 186, 157.5), (120, 56.5, 185, 156.5), (120, 56.5, 185, 158.5)):
+        assert crop_faces(gray, box(*moved), SETTINGS)[0].min() < 220
 
 
 def test_edges_are_replicated() -> None:
@@ -43,7 +44,7 @@ def test_shrinking_does_not_alias() -> None:
     board = (np.indices((960, 960)).sum(axis=0) % 2 * 255).astype(np.uint8)
     side = 960 / SETTINGS.side_per_box_height
     crop = crop_faces(board, box(0, 480 - side / 2, 960, 480 + side / 2), SETTINGS)[0]
-    assert np.abs(crop.astype(int) - 127).max() <= 1
+    assert np.abs(crop.astype(int) - 127.5).max() <= 1.5
 
 
 def test_no_boxes_give_no_crops() -> None:

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 import torchvision
@@ -51,6 +54,24 @@ def test_a_face_costs_as_many_multiply_adds_as_stated() -> None:
     assert round(multiply_adds(create_network(POOLED)) / 1e6) == 94
     unpooled = multiply_adds(create_network(UNPOOLED))
     assert round(unpooled / 1e6) == 313 and unpooled < 400e6
+
+
+def test_it_computes_what_torchvisions_resnet18_does() -> None:
+    theirs, ours = torchvision.models.resnet18(weights=None).eval(), create_network().eval()
+    for module in theirs.modules():
+        if isinstance(module, nn.BatchNorm2d):  # as after training: no two alike
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+    load_backbone(ours, theirs.state_dict())
+    with torch.no_grad():
+        theirs.fc = ours.fc
+        gray = torch.randn(3, 1, 48, 48)
+        assert torch.allclose(ours(gray), theirs(gray.expand(-1, 3, -1, -1)), atol=1e-4)
+
+
+def test_serving_does_not_import_torchvision() -> None:
+    code = "import emoscan.analyzer, sys; sys.exit('torchvision' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_file_in_torchvisions_format_starts_the_backbone(tmp_path) -> None:

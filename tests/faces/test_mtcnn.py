@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,16 +19,17 @@ from emoscan.faces import mtcnn, networks
 from emoscan.faces.candidates import not_inside_a_better
 from emoscan.faces.mtcnn import FaceDetector, Resampling
 from emoscan.faces.resample import Picture
+from emoscan.runtime import choose_runtime
 from emoscan.types import NO_TRACK, Faces
 
 MIN_FACE_PX = 40
-CPU = torch.device("cpu")
+CPU = choose_runtime("cpu")
 Pixels = NDArray[np.uint8]
 
 
 @cache
 def detector(resampling: Resampling = Resampling.CHAINED) -> FaceDetector:
-    return FaceDetector(device=CPU, resampling=resampling)
+    return FaceDetector(CPU, resampling=resampling)
 
 
 def detect(images: Sequence[Pixels], resampling: Resampling = Resampling.CHAINED) -> list[Faces]:
@@ -39,7 +41,7 @@ def stock() -> Any:
     warnings.filterwarnings("ignore", category=FutureWarning)
     from facenet_pytorch import MTCNN
 
-    return MTCNN(keep_all=True, post_process=False, min_face_size=MIN_FACE_PX, device=CPU)
+    return MTCNN(keep_all=True, post_process=False, min_face_size=MIN_FACE_PX, device="cpu")
 
 
 def scene(
@@ -137,7 +139,7 @@ def test_small_budgets_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     together = detect(scenes()[:3])
     small = mtcnn.Budget(frames_px=300_000, proposal_px=1, crops=20)
     monkeypatch.setattr(mtcnn, "CPU_BUDGET", small)
-    found = FaceDetector(device=CPU).detect(scenes()[:3], min_faces_px=[MIN_FACE_PX] * 3)
+    found = FaceDetector(CPU).detect(scenes()[:3], min_faces_px=[MIN_FACE_PX] * 3)
     assert all(same(a, b) for a, b in zip(found, together, strict=True))
 
 
@@ -153,7 +155,7 @@ def test_halves_its_batch_when_memory_runs_out(monkeypatch: pytest.MonkeyPatch) 
         return whole(self, network, images)
 
     monkeypatch.setattr(FaceDetector, "_run_batch", scarce)
-    found = FaceDetector(device=CPU).detect(scenes()[:3], min_faces_px=[MIN_FACE_PX] * 3)
+    found = FaceDetector(CPU).detect(scenes()[:3], min_faces_px=[MIN_FACE_PX] * 3)
     assert max(failures) > 6
     assert all(same(a, b) for a, b in zip(found, expected, strict=True))
 
@@ -164,7 +166,7 @@ def test_one_image_that_does_not_fit_is_an_error(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(FaceDetector, "_run_batch", none_left)
     with pytest.raises(torch.OutOfMemoryError):
-        FaceDetector(device=CPU).detect(scenes()[:2], min_faces_px=[MIN_FACE_PX] * 2)
+        FaceDetector(CPU).detect(scenes()[:2], min_faces_px=[MIN_FACE_PX] * 2)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 500), (20, 20), (39, 200), (41, 41)])
@@ -186,13 +188,56 @@ def test_largest_first_and_at_most_max_faces() -> None:
     assert len(faces) >= 3
     assert (np.diff(areas) <= 0).all()
     assert (faces.tracks == NO_TRACK).all()
-    two = FaceDetector(device=CPU, max_faces=2).detect([picture], min_faces_px=[MIN_FACE_PX])[0]
+    two = FaceDetector(CPU, max_faces=2).detect([picture], min_faces_px=[MIN_FACE_PX])[0]
     assert np.allclose(two.boxes, faces.boxes[:2], atol=1e-2)
+
+
+def test_settled_boxes_hardly_depend_on_where_the_looks_start() -> None:
+    picture = scenes()[3]
+    found = detect([picture])[0]
+    sides = np.tile(found.boxes[:, 2:] - found.boxes[:, :2], 2)
+    aside = found.boxes + sides * np.float32([0.03, -0.02, 0.03, -0.02])
+    settled = [
+        detector().settled([Picture(picture)], [replace(found, boxes=boxes)])[0]
+        for boxes in (found.boxes, aside)
+    ]
+    apart = np.abs(settled[0].boxes - settled[1].boxes) / sides
+    assert apart.max() < 0.02 and np.median(apart) < 0.005
+    assert np.abs(settled[0].boxes - found.boxes).max() < 0.1 * sides.max()
+    assert not np.array_equal(settled[0].landmarks, found.landmarks)
+    assert np.array_equal(settled[0].scores, found.scores)
+
+
+def test_a_face_that_no_look_finds_again_keeps_its_box() -> None:
+    gray = np.full((200, 200, 3), 128, np.uint8)
+    found = detect([scenes()[3]])[0]
+    settled = detector().settled([Picture(gray)], [found])[0]
+    assert np.array_equal(settled.boxes, found.boxes)
+    assert np.array_equal(settled.landmarks, found.landmarks)
+    nobody = detector().no_faces()
+    assert len(detector().settled([Picture(gray)], [nobody])[0]) == 0
+
+
+def test_settled_faces_are_largest_first_and_no_face_comes_twice() -> None:
+    picture = scenes()[3]
+    found = detect([picture])[0]
+    twice = Faces(
+        boxes=np.concatenate([found.boxes + 2, found.boxes])[::-1],
+        scores=np.tile(found.scores, 2)[::-1],
+        landmarks=np.tile(found.landmarks, (2, 1, 1))[::-1],
+        tracks=np.tile(found.tracks, 2),
+        followed=np.tile(found.followed, 2),
+    )
+    settled = detector().settled([Picture(picture)], [twice])[0]
+    assert len(settled) == len(found)
+    assert (np.diff((settled.boxes[:, 2:] - settled.boxes[:, :2]).prod(axis=1)) <= 0).all()
+    two = FaceDetector(CPU, max_faces=2).settled([Picture(picture)], [twice])[0]
+    assert np.array_equal(two.boxes, settled.boxes[:2])
 
 
 def test_threshold_is_that_of_the_last_network() -> None:
     faces = detect([scenes()[3]])[0]
-    strict = FaceDetector(device=CPU, threshold=float(np.sort(faces.scores)[-2]) + 1e-6)
+    strict = FaceDetector(CPU, threshold=float(np.sort(faces.scores)[-2]) + 1e-6)
     kept = strict.detect([scenes()[3]], min_faces_px=[MIN_FACE_PX])[0]
     assert len(kept) < len(faces)
     assert (kept.scores > faces.scores.min()).all()
@@ -219,10 +264,10 @@ def test_as_many_least_faces_as_images() -> None:
 def test_missing_weights_are_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(networks, "find_spec", lambda _: None)
     with pytest.raises(MissingPartError, match="pip install facenet-pytorch"):
-        FaceDetector(device=CPU)
+        FaceDetector(CPU)
     monkeypatch.setattr(networks, "_weights_folder", lambda: tmp_path)
     with pytest.raises(MissingPartError, match=r"pnet\.pt"):
-        FaceDetector(device=CPU)
+        FaceDetector(CPU)
 
 
 @pytest.mark.parametrize("side", [24, 48])

@@ -18,6 +18,7 @@ def faces_at(*centres: tuple[float, float], side: float = SIDE_PX) -> Faces:
         scores=np.ones(count, np.float32),
         landmarks=np.zeros((count, 5, 2), np.float32),
         tracks=np.full(count, NO_TRACK, np.int32),
+        followed=np.zeros(count, np.bool_),
     )
 
 

@@ -535,7 +535,7 @@ def test_frames_can_be_read_ahead_and_given_up(tmp_path):
             0,
             50,
         ]
-    assert threading.active_count() == 1
+    assert "emoscan-read-ahead" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_nothing_is_left_to_the_garbage_collector(tmp_path):

@@ -28,6 +28,7 @@ def faces(count, first_track=1):
         scores=np.linspace(0.99, 0.7, count, dtype=np.float32),
         landmarks=np.arange(count * 10, dtype=np.float32).reshape(count, 5, 2) / 7,
         tracks=np.arange(first_track, first_track + count, dtype=np.int32),
+        followed=np.zeros(count, np.bool_),
     )
 
 

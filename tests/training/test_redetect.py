@@ -5,12 +5,12 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 import pytest
-import torch
 from skimage.data import astronaut
 
 from emoscan.emotion.crop import CropSettings
 from emoscan.emotions import EMOTIONS
 from emoscan.faces.mtcnn import FaceDetector
+from emoscan.runtime import choose_runtime
 from emoscan.types import Emotions, Faces
 from training import redetect as study
 from training.fer2013 import LabelledImages
@@ -41,7 +41,7 @@ def portrait() -> np.ndarray:
 
 @cache
 def detector() -> FaceDetector:
-    return FaceDetector(device=torch.device("cpu"))
+    return FaceDetector(choose_runtime("cpu"))
 
 
 def noise(*, seed: int = 0) -> np.ndarray:
@@ -67,7 +67,8 @@ class StubDetector:
         boxes = boxes.reshape(-1, 4)
         landmarks = np.repeat(boxes[:, None, :2], 5, axis=1)
         count = len(boxes)
-        return Faces(boxes, np.ones(count, np.float32), landmarks, np.full(count, -1, np.int32))
+        tracks, followed = np.full(count, -1, np.int32), np.zeros(count, np.bool_)
+        return Faces(boxes, np.ones(count, np.float32), landmarks, tracks, followed)
 
 
 class StubClassifier:

@@ -1,0 +1,83 @@
+"""Classes and probabilities of the fastest backend against torch in fp32, on the same crops.
+
+    python -m benchmarks.backend_parity --media DIR [--every 3]
+
+Faces are those of all photos and of every third frame of all videos in the folder, found by torch
+in fp32. What is compared is what a user's options choose here: OpenVINO where it is installed, bf16
+where the CPU computes with it.
+"""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emoscan.emotion.classifier import EmotionClassifier
+from emoscan.emotion.crop import crop_faces
+from emoscan.faces.mtcnn import FaceDetector
+from emoscan.media.find import MediaFile, MediaKind, find_media
+from emoscan.media.images import read_photo
+from emoscan.media.video import open_video
+from emoscan.options import ScanOptions
+from emoscan.runtime import choose_runtime, serving_runtime
+from emoscan.types import Frame
+
+BATCH_FRAMES = 8
+
+
+def main() -> None:
+    """Measure, and print each figure beside its target."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--media", type=Path, required=True)
+    parser.add_argument("--every", type=int, default=3, help="look at every Nth frame of a video")
+    args = parser.parse_args()
+    exact, fast = EmotionClassifier(choose_runtime("cpu")), serving_runtime("cpu")
+    crops = np.concatenate([*_crops(args.media, exact, every=args.every)])
+    wanted = exact.classify_crops(crops).probabilities
+    got = EmotionClassifier(fast).classify_crops(crops).probabilities
+    print(
+        f"{len(crops)} faces, {fast.backend.value} in {fast.precision.value} against torch in fp32"
+    )
+    _print(wanted, got)
+
+
+def _print(wanted: NDArray[np.float32], got: NDArray[np.float32]) -> None:
+    same = (wanted.argmax(axis=1) == got.argmax(axis=1)).mean()
+    away = np.abs(wanted - got)
+    print(f"the same class     {same:.2%}   (target: 99.5 % or more)")
+    print(f"within 0.02        {(away <= 0.02).mean():.2%}   (target: 99 % or more)")
+    print(f"largest difference {away.max():.4f}   (target: 0.08 or less)")
+
+
+def _crops(
+    folder: Path, classifier: EmotionClassifier, *, every: int
+) -> Iterator[NDArray[np.uint8]]:
+    detector = FaceDetector(choose_runtime("cpu"))
+    for batch in _batches(folder, every):
+        for frame, faces in zip(batch, detector.detect_frames(batch), strict=True):
+            yield crop_faces(frame.gray(), faces.boxes, classifier.about.crop)
+
+
+def _batches(folder: Path, every: int) -> Iterator[list[Frame]]:
+    for file in find_media([folder], MediaKind.PHOTO, recursive=False).files:
+        yield [read_photo(file)]
+    for file in find_media([folder], MediaKind.VIDEO, recursive=False).files:
+        yield from _video_batches(file, every)
+
+
+def _video_batches(file: MediaFile, every: int) -> Iterator[list[Frame]]:
+    batch: list[Frame] = []
+    with open_video(file) as video:
+        for item in video.frames(ScanOptions(every=every)):
+            batch += [item] if isinstance(item, Frame) else []
+            if len(batch) == BATCH_FRAMES:
+                yield batch
+                batch = []
+    if batch:
+        yield batch
+
+
+if __name__ == "__main__":
+    main()

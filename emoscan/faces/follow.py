@@ -1,0 +1,213 @@
+"""Faces of a video: the whole cascade on key frames, between them O-Net alone.
+
+Most frames of a video show the faces of the frame before, a little elsewhere. A face that two
+neighbouring key frames show is looked for on the straight line between its two places, in all
+frames between them at once; one that only the first shows is followed forward from frame to
+frame, one that only the second shows, backward. O-Net, the last network of the cascade, has the
+last word on every box: whether there is a face, and where exactly.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from emoscan.faces.candidates import joined
+from emoscan.faces.mtcnn import FaceDetector
+from emoscan.faces.resample import Picture
+from emoscan.faces.strands import (
+    Key,
+    Span,
+    Strand,
+    motions_between,
+    spans_between,
+    unknown_motions,
+)
+from emoscan.types import Faces, Frame, Unreadable
+
+# How many frames are looked at together, and their pixels: what is kept of a video at once.
+BLOCK_FRAMES = 30
+BLOCK_PX = 2**25
+
+# Strides that are chosen from, for restless pictures and for quiet ones.
+STRIDES = (1, 2, 3, 5, 7, 10)
+FIRST_STRIDE = 5
+# Between key frames further apart than this too much happens that neither shows.
+MAX_SPAN_S = 0.5
+
+# How far faces may move from one key frame to the next, in shares of their heights, and how many
+# of them may be seen on one of the two alone.
+MAX_SHIFT = 0.5
+MAX_UNMATCHED = 0.2
+
+# Between two frames whose levels differ by more in the mean, of 255, there is a cut.
+CUT_LEVELS = 30.0
+THUMBNAIL_PX = 24
+
+Item = Frame | Unreadable
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LookedAt:
+    """A frame and its faces."""
+
+    frame: Frame
+    faces: Faces
+
+
+Looked = LookedAt | Unreadable
+
+
+def look_at(
+    items: Iterable[Item], find: Callable[[Sequence[Frame]], Sequence[Faces]]
+) -> list[Looked]:
+    """The items in their order, the frames among them with the faces that `find` finds."""
+    items = list(items)
+    frames = [item for item in items if isinstance(item, Frame)]
+    found = map(LookedAt, frames, find(frames) if frames else ())
+    return [next(found) if isinstance(item, Frame) else item for item in items]
+
+
+class FaceFollower:
+    """Finds the faces of one stretch of a video, whose frames come in order and once each.
+
+    `stride` is the distance of key frames, counted in frames that are looked at: 1 is the whole
+    cascade on every frame, None chooses by what moves. What is found depends on the frames alone.
+    """
+
+    def __init__(self, detector: FaceDetector, *, stride: int | None = None) -> None:
+        self._detector = detector
+        self._fixed = stride is not None
+        self._stride = stride or FIRST_STRIDE
+        self._last: Frame | None = None
+        self._last_faces = detector.no_faces()
+        self._motions = unknown_motions(0)
+
+    def find(self, items: Iterable[Item]) -> Iterator[list[Looked]]:
+        """The items, a block after the other, the frames among them with their faces."""
+        block: list[Item] = []
+        for item in items:
+            block.append(item)
+            if len(block) >= _block_items(item, self._stride):
+                yield look_at(block, self._find_faces)
+                block = []
+        if block:
+            yield look_at(block, self._find_faces)
+
+    def _find_faces(self, frames: Sequence[Frame]) -> list[Faces]:
+        """The faces of a block, whose last frame is a key frame, to go on from."""
+        places = key_places(frames, self._last, stride=self._stride)
+        detected = self._detector.detect_frames([frames[place] for place, _ in places])
+        keys = [Key(-1, False, self._last_faces)] if self._last else []
+        keys += [Key(*place, found) for place, found in zip(places, detected, strict=True)]
+        spans = list(spans_between(keys, self._motions))
+        found = {key.place: key.faces for key in keys} | self._follow(frames, spans)
+        faces = [found[place] for place in range(len(frames))]
+        self._keep_last(frames, faces, spans, starts=keys[-1].starts)
+        if not self._fixed:
+            self._stride = next_stride(self._stride, spans)
+        return faces
+
+    def _keep_last(
+        self,
+        frames: Sequence[Frame],
+        faces: Sequence[Faces],
+        spans: Sequence[Span],
+        *,
+        starts: bool,
+    ) -> None:
+        """What the next block goes on from."""
+        if starts:  # behind a cut: nothing has moved yet
+            self._motions = unknown_motions(len(faces[-1]))
+        elif len(faces) > 1:
+            self._motions = motions_between(faces[-2], faces[-1])
+        else:
+            self._motions = spans[-1].motions if spans else unknown_motions(len(faces[-1]))
+        self._last, self._last_faces = frames[-1], faces[-1]
+
+    def _follow(self, frames: Sequence[Frame], spans: Sequence[Span]) -> dict[int, Faces]:
+        """The faces on all frames inside the spans, by their places."""
+        pictures = [Picture(frame.rgb()) for frame in frames]
+        strands = [strand for span in spans for strand in span.strands]
+        while looks := _next_looks(strands):
+            seen = self._detector.look_again(
+                pictures,
+                frames=np.array([place for _, place, _ in looks], np.int64),
+                guesses=np.stack([box for _, _, box in looks]),
+            )
+            for row in np.flatnonzero(seen.scores > self._detector.threshold):
+                strand, place, _ = looks[row]
+                strand.see(place, seen[row : row + 1])
+        found = {place: self._faces(place, span) for span in spans for place in span.inside}
+        settled = self._detector.settled([pictures[place] for place in found], [*found.values()])
+        return dict(zip(found, settled, strict=True))
+
+    def _faces(self, place: int, span: Span) -> Faces:
+        found = [strand.found[place] for strand in span.strands if place in strand.found]
+        if not found:
+            return self._detector.no_faces()
+        return self._detector.faces(joined(found), followed=True)
+
+
+def key_places(
+    frames: Sequence[Frame], last: Frame | None, *, stride: int
+) -> list[tuple[int, bool]]:
+    """Which frames of a block are key frames, and whether nothing before them counts.
+
+    These are each `stride`-th and the last one, the first one after MAX_SPAN_S, those on both
+    sides of a cut and, to tell how faces move, the one behind. `last` is the key frame before the
+    block, if there is one.
+    """
+    keys: dict[int, bool] = {}
+    key, key_s, starts, before = -1, last.time_s if last else None, False, last
+    for place, frame in enumerate(frames):
+        time_s, started = frame.time_s or 0.0, starts
+        starts = before is None or is_cut_between(before, frame)
+        is_late = key_s is None or time_s - key_s >= MAX_SPAN_S
+        if starts and place:
+            keys.setdefault(place - 1, False)
+        if starts or started or is_late or place - key >= stride or place == len(frames) - 1:
+            keys[place] = starts
+            key, key_s = place, time_s
+        before = frame
+    return list(keys.items())
+
+
+def is_cut_between(before: Frame, after: Frame) -> bool:
+    """Whether the picture changes altogether from one frame to the next."""
+    if (before.width, before.height) != (after.width, after.height):
+        return True
+    return float(np.abs(_thumbnail(before) - _thumbnail(after)).mean()) > CUT_LEVELS
+
+
+def _thumbnail(frame: Frame) -> NDArray[np.float32]:
+    step = max(1, min(frame.width, frame.height) // THUMBNAIL_PX)
+    return frame.rgb()[::step, ::step].astype(np.float32)
+
+
+def next_stride(stride: int, spans: Sequence[Span]) -> int:
+    """The stride for the next block: one step longer or shorter, or the same."""
+    surprises = [surprise for span in spans for surprise in span.surprises]
+    unmatched = sum(span.unmatched for span in spans)
+    faces = len(surprises) + unmatched
+    shift = float(np.quantile(surprises, 0.9)) if surprises else 0.0
+    rung = STRIDES.index(stride)
+    longer = STRIDES[min(rung + 1, len(STRIDES) - 1)]
+    if shift > MAX_SHIFT or unmatched > MAX_UNMATCHED * faces:
+        return STRIDES[max(rung - 1, 0)]
+    return longer if shift * longer / stride <= MAX_SHIFT else stride
+
+
+def _block_items(item: Item, stride: int) -> int:
+    """A whole number of strides, or as many as may be kept."""
+    most = BLOCK_FRAMES
+    if isinstance(item, Frame):
+        most = min(most, BLOCK_PX // (item.width * item.height))
+    return most // stride * stride or max(1, most)
+
+
+def _next_looks(strands: Sequence[Strand]) -> list[tuple[Strand, int, NDArray[np.float32]]]:
+    """Where all strands look next, by place."""
+    looks = [(strand, place, box) for strand in strands for place, box in strand.next_looks()]
+    return sorted(looks, key=lambda look: look[1])

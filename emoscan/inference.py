@@ -1,0 +1,137 @@
+"""Networks made ready to run: by torch on any device, by OpenVINO on a CPU.
+
+A Forward takes (N, C, H, W) float32 and gives float32 on the CPU. All of it stands behind
+`made_ready`; nobody else asks which backend works.
+"""
+
+import hashlib
+import tempfile
+import warnings
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from emoscan.cache import cache_folder
+from emoscan.options import Backend, Precision
+from emoscan.runtime import DTYPES, Runtime
+
+Forward = Callable[[Tensor], Tensor]
+
+OPENVINO_PRECISIONS = {Precision.FP32: "f32", Precision.BF16: "bf16"}
+
+
+def made_ready(network: nn.Module, example: Tensor, runtime: Runtime) -> Forward:
+    """The network in evaluation mode on the runtime's device, in its precision.
+
+    `example` (N, C, H, W) is what it may be called with; any N goes, and where the network
+    allows it any H and W.
+    """
+    network.eval().requires_grad_(False)
+    if runtime.backend is Backend.OPENVINO:
+        return _by_openvino(network, example, runtime)
+    return _by_torch(network, runtime)
+
+
+def _by_torch(network: nn.Module, runtime: Runtime) -> Forward:
+    dtype = DTYPES[runtime.precision]
+    # channels_last makes convolutions about twice as fast on a CPU.
+    network.to(runtime.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(images: Tensor) -> Tensor:
+        out: Tensor = network(images.to(runtime.device, dtype))
+        return out.float().cpu()
+
+    return forward
+
+
+def _by_openvino(network: nn.Module, example: Tensor, runtime: Runtime) -> Forward:
+    settings = {
+        "INFERENCE_PRECISION_HINT": OPENVINO_PRECISIONS[runtime.precision],
+        "INFERENCE_NUM_THREADS": runtime.threads,
+        "NUM_STREAMS": 1,
+        "ENABLE_CPU_PINNING": False,  # else the threads of all networks share the first core
+    }
+    model = _stored(network, example)
+    compiled = _core().compile_model(_on_channels_last(model), "CPU", settings)
+
+    def forward(images: Tensor) -> Tensor:
+        pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
+        # A request belongs to one thread at a time; making one costs little.
+        return torch.from_numpy(compiled.create_infer_request().infer([pixels])[0].copy())
+
+    return forward
+
+
+@cache
+def _core() -> Any:
+    import openvino
+
+    return openvino.Core()
+
+
+def _on_channels_last(model: Any) -> Any:
+    """The model on (N, H, W, C): the order in which pixels lie in pictures."""
+    from openvino import Layout
+    from openvino.preprocess import PrePostProcessor
+
+    steps = PrePostProcessor(model)
+    steps.input().tensor().set_layout(Layout("NHWC"))
+    steps.input().model().set_layout(Layout("NCHW"))
+    return steps.build()
+
+
+def _stored(network: nn.Module, example: Tensor) -> Any:
+    """OpenVINO's form of the network, converted once and kept in the user's cache."""
+    try:
+        folder = cache_folder() / "openvino"
+    except RuntimeError:  # no home: nothing is kept
+        return _converted(network, example)
+    path = folder / f"{_fingerprint(network)}.xml"
+    with suppress(RuntimeError):  # absent, or damaged: it is made again
+        return _core().read_model(path)
+    model = _converted(network, example)
+    with suppress(OSError, RuntimeError):  # a disk that is full or read-only costs only time
+        _store(model, path)
+    return model
+
+
+def _fingerprint(network: nn.Module) -> str:
+    """Of the layers, their weights and the versions that the conversion depends on."""
+    digest = hashlib.sha256(repr(network).encode())
+    for tensor in network.state_dict().values():
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    for package in ("torch", "openvino", "emoscan"):
+        digest.update(version(package).encode())
+    return digest.hexdigest()[:32]
+
+
+def _store(model: Any, path: Path) -> None:
+    """Whole or not at all, whoever else does the same."""
+    import openvino
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        new = Path(folder) / path.name
+        openvino.save_model(model, new, compress_to_fp16=False)
+        # The weights first: where the .xml lies, they do too.
+        new.with_suffix(".bin").replace(path.with_suffix(".bin"))
+        new.replace(path)
+
+
+def _converted(network: nn.Module, example: Tensor) -> Any:
+    """By OpenVINO's reader of torch's traces; `openvino.convert_model` would report its use."""
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    with warnings.catch_warnings(), torch.inference_mode(False):
+        warnings.simplefilter("ignore")  # torch.jit is deprecated, and traces well
+        trace = torch.jit.trace(network.float().cpu(), example)
+        decoder = TorchScriptPythonDecoder(trace, example_input=example)
+    reader = FrontEndManager().load_by_framework("pytorch")
+    return reader.convert(reader.load(decoder))

@@ -1,0 +1,171 @@
+"""The process that decodes videos for another one, which `process.py` describes.
+
+Requests come through stdin and answers go through stdout, one JSON object a line; pixels go through
+shared memory. It imports no torch: it is small, and there soon.
+"""
+
+import heapq
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, BinaryIO
+
+from emoscan.errors import MediaError
+from emoscan.media.find import MediaFile
+from emoscan.media.picture import Pixels
+from emoscan.media.shared import SharedMemory
+from emoscan.media.video import Video, open_video
+from emoscan.options import ScanOptions
+from emoscan.types import Frame, Unreadable
+
+Message = dict[str, Any]
+
+# As many frames as fit into this many bytes have a slot each, within limits.
+MEMORY_BYTES = 256 * 2**20
+LEAST_SLOTS, MOST_SLOTS = 6, 64
+# So many slots the reader does not keep, however many frames it holds: one frame that is written,
+# one that is read, and one for the time in which either is late.
+RESERVE = 3
+PAGE_BYTES = 4096
+# What the end may take once nobody asks for anything any more.
+GRACE_S = 1.0
+
+
+def main(memory_key: str) -> None:
+    """Answer requests until nobody can ask any more, be it that the other process was killed."""
+    # Ctrl-C goes to everything that a terminal runs; what becomes of it the other one decides.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A limit of memory for broken files would be set here.
+    answers = _private_stdout()
+    inbox = _Inbox()
+    threading.Thread(target=inbox.fill, args=(sys.stdin.buffer,), daemon=True).start()
+    decoder = _Decoder(answers, _Slots(SharedMemory(memory_key), inbox.returned))
+    while (request := inbox.requests.get()) is not None:
+        try:
+            decoder.answer(request)
+        except OSError:  # nobody reads the answers
+            os._exit(1)  # for an orderly exit would try to write once more
+
+
+def _private_stdout() -> BinaryIO:
+    """The channel of the answers; what libraries print goes to stderr."""
+    answers = os.fdopen(os.dup(1), "wb")
+    with suppress(OSError):  # there may be no stderr
+        os.dup2(2, 1)
+    return answers
+
+
+class _Inbox:
+    """What has come through stdin: requests, None at its end, and slots that are free again."""
+
+    def __init__(self) -> None:
+        self.requests: SimpleQueue[Message | None] = SimpleQueue()
+        self.returned: SimpleQueue[int] = SimpleQueue()
+
+    def fill(self, stdin: BinaryIO) -> None:
+        """What a thread does until stdin ends, and the process with it."""
+        for line in stdin:
+            message = json.loads(line)
+            if "returned" in message:
+                self.returned.put(message["returned"])
+            else:
+                self.requests.put(message)
+        self.requests.put(None)
+        time.sleep(GRACE_S)
+        os._exit(1)  # a file is still at work, and nobody waits for it
+
+
+class _Slots:
+    """Places in the shared memory, each for one frame, known by their offsets in bytes."""
+
+    def __init__(self, memory: SharedMemory, returned: "SimpleQueue[int]") -> None:
+        self._memory = memory
+        self._returned = returned
+        self._slot_bytes = 0
+        self._first = 0
+        self._free: list[int] = []
+
+    def put(self, pixels: Pixels) -> Message:
+        """Write (H, W, 3) uint8 into a slot, waiting for one; what the reader has to know.
+
+        It may keep what lies there where `keep` says so, else it has to copy it: however many
+        frames it holds, there are slots to come back.
+        """
+        if pixels.nbytes > self._slot_bytes:
+            self._enlarge(pixels.nbytes)
+        offset = self._take()
+        height, width = pixels.shape[:2]
+        self._memory.view(offset, width_px=width, height_px=height)[:] = pixels
+        return {
+            "width": width,
+            "height": height,
+            "offset": offset,
+            "memory": len(self._memory),
+            "keep": len(self._free) >= RESERVE,
+        }
+
+    def _enlarge(self, least_bytes: int) -> None:
+        """New slots behind the old ones, in which the reader's frames stay."""
+        slot_bytes = -(-least_bytes // PAGE_BYTES) * PAGE_BYTES
+        count = max(LEAST_SLOTS, min(MOST_SLOTS, MEMORY_BYTES // slot_bytes))
+        first = len(self._memory)
+        end = first + count * slot_bytes
+        self._memory.grow(end)
+        self._slot_bytes, self._first = slot_bytes, first
+        self._free = list(range(first, end, slot_bytes))
+
+    def _take(self) -> int:
+        """The first free slot: those behind it may never need real memory."""
+        while not (self._free and self._returned.empty()):
+            offset = self._returned.get()
+            if offset >= self._first:
+                heapq.heappush(self._free, offset)
+        return heapq.heappop(self._free)
+
+
+class _Decoder:
+    """Answers requests; it has one video open."""
+
+    def __init__(self, answers: BinaryIO, slots: _Slots) -> None:
+        self._answers = answers
+        self._slots = slots
+        self._video: Video | None = None
+
+    def answer(self, request: Message) -> None:
+        """Do what is asked for; what fails is an answer too."""
+        try:
+            if "open" in request:
+                self._open(MediaFile(Path(request["open"]), request["source"]))
+            else:
+                self._decode(ScanOptions(**request["frames"]))
+        except MediaError as error:
+            self._send({"error": str(error)})
+        except Exception as error:
+            self._send({"bug": repr(error), "traceback": traceback.format_exc()})
+
+    def _open(self, file: MediaFile) -> None:
+        self._video = None
+        self._video = open_video(file)
+        times = self._video.time_s
+        self._send({"info": self._video.info.as_dict(), "frames": len(times)}, times.tobytes())
+
+    def _decode(self, options: ScanOptions) -> None:
+        assert self._video is not None
+        with self._video as video:
+            for item in video.frames(options):
+                self._send({"index": item.index} | self._shared(item))
+            self._send({"damage": video.damage})
+
+    def _shared(self, item: Frame | Unreadable) -> Message:
+        return self._slots.put(item.rgb()) if isinstance(item, Frame) else {}
+
+    def _send(self, message: Message, data: bytes = b"") -> None:
+        self._answers.write(json.dumps(message).encode() + b"\n" + data)
+        self._answers.flush()

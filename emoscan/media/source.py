@@ -1,0 +1,79 @@
+"""What a video is to whoever looks at its frames, wherever they are decoded."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, Self
+
+from emoscan.media.find import MediaFile
+from emoscan.options import ScanOptions
+from emoscan.types import Frame, Unreadable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoInfo:
+    """What is known of a video before its frames are looked at.
+
+    `width` and `height` in px are upright; `rotation_deg` is the counterclockwise turn that makes
+    them so. `duration_s` is what the file declares for the video stream, None if nothing.
+    `start_s` and `video_start_s` are the container's and the video stream's times as stored.
+    `packets` counts the frames that the file holds, readable or not. Long videos are looked at in
+    segments, the first from frame 0, the others from `segment_starts`.
+    """
+
+    codec: str
+    container: str
+    pixel_format: str
+    width: int
+    height: int
+    rotation_deg: int
+    frame_rate: float | None
+    duration_s: float | None
+    start_s: float
+    video_start_s: float
+    packets: int
+    times_synthesised: bool
+    segment_starts: tuple[int, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every field as JSON can hold it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> Self:
+        """What `as_dict` gave, through JSON."""
+        return cls(**fields | {"segment_starts": tuple(fields["segment_starts"])})
+
+
+class VideoSource(Protocol):
+    """One video file, a context manager.
+
+    After an iteration `damage` tells in sentences what was wrong with the range that it covered:
+    () is a healthy file.
+    """
+
+    file: MediaFile
+    info: VideoInfo
+    damage: tuple[str, ...]
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def close(self) -> None:
+        """End the iteration at work, if there is one, and close its file."""
+        ...
+
+    def expected_frames(self, options: ScanOptions) -> int:
+        """How many frames `frames(options)` gives, unreadable ones included."""
+        ...
+
+    def frames(self, options: ScanOptions) -> Iterator[Frame | Unreadable]:
+        """The frames that the options select, by index, their pixels made already.
+
+        Unreadable where a packet gave none, or one that cannot be made RGB.
+        """
+        ...
+
+
+# Opens a file, or raises MediaError.
+OpenVideo = Callable[[MediaFile], VideoSource]

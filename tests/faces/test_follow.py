@@ -1,0 +1,282 @@
+"""Following: its logic with a detector that knows the truth, and itself on moving portraits."""
+
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from skimage.data import astronaut
+
+from emoscan.faces.candidates import Candidates
+from emoscan.faces.follow import (
+    BLOCK_PX,
+    STRIDES,
+    FaceFollower,
+    LookedAt,
+    is_cut_between,
+    key_places,
+    next_stride,
+)
+from emoscan.faces.mtcnn import FaceDetector
+from emoscan.faces.resample import Picture
+from emoscan.faces.strands import Span
+from emoscan.options import MinFace
+from emoscan.runtime import choose_runtime
+from emoscan.types import NO_TRACK, Faces, Frame, Unreadable
+from tests.pictures import ArrayPicture
+
+WIDTH_PX, HEIGHT_PX, SIDE_PX = 640, 360, 60
+RATE = 30.0
+
+# Centres (N, 2) of the faces on a frame.
+Truth = Callable[[int], Sequence[tuple[float, float]]]
+
+
+def frame(index: int, *, level: int = 128, rate: float = RATE) -> Frame:
+    """A gray frame whose first pixel tells its index to the detector below."""
+    pixels = np.full((HEIGHT_PX, WIDTH_PX, 3), level, np.uint8)
+    pixels[0, 0] = index % 256, index // 256, 0
+    return Frame("a.mp4", index, index / rate, WIDTH_PX, HEIGHT_PX, ArrayPicture(pixels))
+
+
+def boxes_at(centres: Sequence[tuple[float, float]]) -> NDArray[np.float32]:
+    middle = np.array(centres, np.float32).reshape(-1, 2)
+    return np.concatenate([middle - SIDE_PX / 2, middle + SIDE_PX / 2], axis=1).astype(np.float32)
+
+
+class TrueDetector:
+    """Finds the faces of `truth`, but on `blind` frames; a second look sees them within reach.
+
+    Its reach is that of O-Net: a fifth of the side.
+    """
+
+    threshold = 0.7
+
+    def __init__(self, truth: Truth, *, blind: Sequence[int] = ()) -> None:
+        self.truth = truth
+        self.blind = blind
+        self.detected: list[int] = []
+        self.looks = 0
+
+    def detect_frames(self, frames: Sequence[Frame]) -> list[Faces]:
+        self.detected += [frame.index for frame in frames]
+        return [
+            self._as_faces(boxes_at([] if frame.index in self.blind else self.truth(frame.index)))
+            for frame in frames
+        ]
+
+    def look_again(
+        self,
+        pictures: Sequence[Picture],
+        *,
+        frames: NDArray[np.int64],
+        guesses: NDArray[np.float32],
+    ) -> Candidates:
+        self.looks += len(guesses)
+        found, scores = guesses.copy(), np.zeros(len(guesses), np.float32)
+        for row, (place, guess) in enumerate(zip(frames, guesses, strict=True)):
+            low, high, _ = pictures[place].pixels[0, 0].tolist()
+            for box in boxes_at(self.truth(low + 256 * high)):
+                if np.abs(box - guess).max() <= SIDE_PX / 5:
+                    found[row], scores[row] = box, 0.99
+        sides = guesses[:, 2:] - guesses[:, :2] + 1
+        offsets = (found - guesses) / np.tile(sides, 2)
+        return Candidates(
+            frames, guesses, scores, offsets, np.zeros((len(guesses), 10), np.float32)
+        )
+
+    def settled(self, pictures: Sequence[Picture], found: Sequence[Faces]) -> list[Faces]:
+        return list(found)
+
+    def faces(self, found: Candidates, *, followed: bool) -> Faces:
+        sides = found.boxes[:, 2:] - found.boxes[:, :2] + 1
+        return self._as_faces(found.boxes + found.offsets * np.tile(sides, 2), followed=followed)
+
+    def no_faces(self) -> Faces:
+        return self._as_faces(np.zeros((0, 4), np.float32))
+
+    def _as_faces(self, boxes: NDArray[np.float32], *, followed: bool = False) -> Faces:
+        count = len(boxes)
+        return Faces(
+            boxes.astype(np.float32),
+            np.ones(count, np.float32),
+            np.zeros((count, 5, 2), np.float32),
+            np.full(count, NO_TRACK, np.int32),
+            np.full(count, followed, np.bool_),
+        )
+
+
+def follow(
+    detector: TrueDetector, frames: Sequence[Frame | Unreadable], stride: int | None
+) -> list[LookedAt | Unreadable]:
+    found = FaceFollower(detector, stride=stride).find(frames)  # type: ignore[arg-type]
+    return [looked for block in found for looked in block]
+
+
+def errors_px(found: Sequence[LookedAt | Unreadable], truth: Truth) -> list[float]:
+    """Largest distances of boxes from the truth; every face is there, and no other."""
+    errors = [0.0]
+    for looked in found:
+        assert isinstance(looked, LookedAt)
+        wanted, boxes = boxes_at(truth(looked.frame.index)), looked.faces.boxes
+        assert len(boxes) == len(wanted), looked.frame.index
+        distances = np.abs(boxes[:, None] - wanted[None]).max(axis=2)
+        errors += distances.min(axis=1).tolist() + distances.min(axis=0).tolist()
+    return errors
+
+
+STILL: Truth = lambda index: [(100, 100), (400, 200)]  # noqa: E731
+WALKING: Truth = lambda index: [(80 + 4 * index, 150)]  # noqa: E731
+RUNNING: Truth = lambda index: [(60 + 20 * index, 100 + 4 * index)]  # noqa: E731
+WAVING: Truth = lambda index: [(300 + 40 * np.sin(index / 3), 150)]  # noqa: E731
+
+
+@pytest.mark.parametrize("truth", [STILL, WALKING, RUNNING, WAVING])
+@pytest.mark.parametrize("stride", [1, 2, 5, 10, None])
+def test_faces_are_found_on_every_frame(truth: Truth, stride: int | None) -> None:
+    found = follow(TrueDetector(truth), [frame(index) for index in range(28)], stride)
+    assert max(errors_px(found, truth)) < 0.01
+
+
+def test_the_whole_detector_looks_at_key_frames_alone() -> None:
+    detector = TrueDetector(STILL)
+    found = follow(detector, [frame(index) for index in range(61)], 10)
+    assert detector.detected == [0, 1, 11, 21, 29, 39, 49, 59, 60]
+    followed = [bool(looked.faces.followed.all()) for looked in found]
+    assert [index for index, is_so in enumerate(followed) if not is_so] == detector.detected
+
+
+def test_at_stride_1_nothing_is_followed() -> None:
+    detector = TrueDetector(WALKING)
+    follow(detector, [frame(index) for index in range(40)], 1)
+    assert detector.detected == list(range(40)) and detector.looks == 0
+
+
+def test_who_comes_and_who_goes_is_followed_from_the_key_frame_that_shows_them() -> None:
+    def truth(index: int) -> list[tuple[float, float]]:
+        here = [(300.0, 150.0)]
+        here += [(100.0, 100.0)] if index < 17 else []  # goes between two key frames
+        return here + ([(500.0, 200.0)] if index >= 25 else [])  # comes
+
+    found = follow(TrueDetector(truth), [frame(index) for index in range(40)], 10)
+    assert max(errors_px(found, truth)) < 0.01
+
+
+def test_a_face_that_a_key_frame_misses_is_followed_over_it() -> None:
+    detector = TrueDetector(STILL, blind=[11])
+    found = follow(detector, [frame(index) for index in range(22)], 10)
+    assert [len(looked.faces) for looked in found] == [2] * 11 + [0] + [2] * 10
+
+
+def test_a_runner_whom_one_key_frame_shows_alone_is_searched_for() -> None:
+    """Twenty pixels a frame are a third of the side: beyond O-Net's reach from where he was."""
+    detector = TrueDetector(RUNNING, blind=[0, 1])
+    found = follow(detector, [frame(index) for index in range(12)], 10)
+    assert [len(looked.faces) for looked in found] == [0, 0] + [1] * 10
+
+
+def test_a_cut_ends_what_is_followed() -> None:
+    def truth(index: int) -> list[tuple[float, float]]:
+        return [(100.0, 100.0)] if index < 14 else [(420.0, 220.0)]
+
+    frames = [frame(index, level=60 if index < 14 else 180) for index in range(30)]
+    detector = TrueDetector(truth)
+    found = follow(detector, frames, 10)
+    assert max(errors_px(found, truth)) < 0.01
+    assert {13, 14, 15} <= set(detector.detected)
+
+
+def test_cuts_are_told_from_noise_and_from_movement() -> None:
+    random = np.random.default_rng(0)
+    noise = random.normal(0, 12, (HEIGHT_PX, WIDTH_PX, 3))
+    dark, light = frame(0, level=60), frame(1, level=120)
+    noisy = (dark.rgb() + noise).clip(0, 255).astype(np.uint8)
+    moved = dark.rgb().copy()
+    moved[:, :80] = 250
+    assert is_cut_between(dark, light)
+    for pixels in (noisy, moved):
+        other = Frame("a", 1, 0.03, WIDTH_PX, HEIGHT_PX, ArrayPicture(pixels))
+        assert not is_cut_between(dark, other)
+
+
+def test_frames_far_apart_are_all_key_frames() -> None:
+    frames = [frame(index, rate=1.0) for index in range(6)]
+    assert [place for place, _ in key_places(frames, None, stride=10)] == list(range(6))
+
+
+def test_unreadable_places_stay_where_they_are() -> None:
+    items: list[Frame | Unreadable] = [frame(index) for index in range(12)]
+    items[5] = Unreadable("a.mp4", 5, 5 / RATE)
+    found = follow(TrueDetector(STILL), items, 5)
+    assert found[5] is items[5]
+    assert [len(looked.faces) for looked in found if isinstance(looked, LookedAt)] == [2] * 11
+    lost = [Unreadable("a.mp4", index, None) for index in range(100)]
+    assert follow(TrueDetector(STILL), lost, None) == lost
+
+
+def test_a_block_of_large_frames_is_short() -> None:
+    side = int((BLOCK_PX / 4) ** 0.5)
+    picture = ArrayPicture(np.zeros((side, side, 3), np.uint8))
+    frames = [Frame("a", index, index / RATE, side, side, picture) for index in range(9)]
+    detector = TrueDetector(lambda index: [])
+    blocks = list(FaceFollower(detector, stride=2).find(frames))  # type: ignore[arg-type]
+    assert [len(block) for block in blocks] == [4, 4, 1]
+
+
+@pytest.mark.parametrize("stride", [10, 1000])
+def test_no_stride_makes_a_block_keep_more(stride: int) -> None:
+    side = int((BLOCK_PX / 4) ** 0.5)
+    picture = ArrayPicture(np.zeros((side, side, 3), np.uint8))
+    frames = [Frame("a", index, index / RATE, side, side, picture) for index in range(9)]
+    detector = TrueDetector(lambda index: [])
+    blocks = list(FaceFollower(detector, stride=stride).find(frames))  # type: ignore[arg-type]
+    assert [len(block) for block in blocks] == [4, 4, 1]
+
+
+def test_another_size_of_the_picture_is_a_cut() -> None:
+    frames = [
+        Frame("a", 0, 0.0, side, side, ArrayPicture(np.zeros((side, side, 3), np.uint8)))
+        for side in (240, 480)
+    ]
+    assert is_cut_between(*frames) and not is_cut_between(frames[0], frames[0])
+
+
+def test_the_stride_follows_what_moves() -> None:
+    calm = Span(range(0), [], [0.02] * 8, 0, np.zeros((0, 2), np.float32))
+    wild = Span(range(0), [], [0.9] * 8, 0, np.zeros((0, 2), np.float32))
+    alone = Span(range(0), [], [0.02] * 4, 4, np.zeros((0, 2), np.float32))
+    assert next_stride(5, [calm]) == 7 and next_stride(10, [calm]) == 10
+    assert next_stride(5, [wild]) == 3 and next_stride(1, [wild]) == 1
+    assert next_stride(5, [alone]) == 3
+    assert next_stride(STRIDES[0], []) == STRIDES[1]
+
+
+def test_a_quiet_video_gets_long_strides_and_a_restless_one_short_ones() -> None:
+    random = np.random.default_rng(0)
+    places = random.uniform(100, 260, (120, 2))
+    quiet, restless = TrueDetector(STILL), TrueDetector(lambda index: [tuple(places[index])])
+    frames = [frame(index) for index in range(120)]
+    follow(quiet, frames, None)
+    follow(restless, frames, None)
+    assert len(quiet.detected) < 20
+    assert len(restless.detected) > 60
+
+
+def test_moving_portraits_are_followed_as_they_are_detected() -> None:
+    """The real networks: boxes between key frames are those that the whole cascade finds."""
+    portrait = cv2.resize(astronaut()[0:256, 96:352], (150, 150), interpolation=cv2.INTER_AREA)
+    frames = []
+    for index in range(12):
+        pixels = np.full((HEIGHT_PX, WIDTH_PX, 3), 90, np.uint8)
+        x, y = 60 + 9 * index, 40 + 3 * index
+        pixels[y : y + 150, x : x + 150] = portrait
+        frames.append(Frame("a", index, index / RATE, WIDTH_PX, HEIGHT_PX, ArrayPicture(pixels)))
+    detector = FaceDetector(choose_runtime("cpu"), min_face=MinFace(px=40))
+    whole = [looked for block in FaceFollower(detector, stride=1).find(frames) for looked in block]
+    some = [looked for block in FaceFollower(detector, stride=10).find(frames) for looked in block]
+    assert sum(bool(looked.faces.followed.any()) for looked in some) == 9
+    for one, other in zip(whole, some, strict=True):
+        assert len(one.faces) == len(other.faces) == 1
+        assert one.faces.boxes[0] == pytest.approx(other.faces.boxes[0], abs=5)
+        assert one.faces.landmarks[0] == pytest.approx(other.faces.landmarks[0], abs=4)

@@ -1,0 +1,124 @@
+"""OpenVINO gives what torch gives, and its converted networks are kept."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from emoscan import inference, runtime
+from emoscan.emotion.classifier import EmotionClassifier
+from emoscan.emotion.network import create_network
+from emoscan.errors import MissingPartError, UsageError
+from emoscan.faces.networks import load_networks
+from emoscan.inference import made_ready
+from emoscan.options import Backend, Precision
+from emoscan.runtime import Runtime, choose_runtime, computes_in_bf16, serving_runtime
+
+needs_openvino = pytest.mark.skipif(
+    importlib.util.find_spec("openvino") is None, reason="OpenVINO is not installed"
+)
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "emoscan" / "openvino"
+
+
+def by_openvino(precision: Precision = Precision.FP32) -> Runtime:
+    return serving_runtime("cpu", precision, Backend.OPENVINO)
+
+
+@needs_openvino
+def test_the_cascades_networks_agree(cache) -> None:
+    random = torch.Generator().manual_seed(0)
+    first, second = load_networks(choose_runtime("cpu")), load_networks(by_openvino())
+    shapes = {"proposal": (2, 3, 50, 83), "refinement": (5, 3, 24, 24), "output": (3, 3, 48, 48)}
+    for name, shape in shapes.items():
+        pixels = torch.rand(shape, generator=random) * 255
+        with torch.inference_mode():
+            out = [getattr(networks, name).forward(pixels) for networks in (first, second)]
+        assert torch.allclose(*out, atol=1e-3), name
+
+
+@needs_openvino
+def test_the_classifier_agrees(cache) -> None:
+    crops = np.random.default_rng(0).integers(0, 255, (6, 48, 48), np.uint8)
+    wanted = EmotionClassifier(choose_runtime("cpu")).classify_crops(crops).probabilities
+    exact = EmotionClassifier(by_openvino()).classify_crops(crops).probabilities
+    assert np.allclose(exact, wanted, atol=1e-4)
+    if computes_in_bf16(torch.device("cpu")):
+        rough = EmotionClassifier(by_openvino(Precision.BF16)).classify_crops(crops).probabilities
+        assert np.allclose(rough, wanted, atol=0.05)
+
+
+@needs_openvino
+def test_a_conversion_is_kept_and_used(cache, monkeypatch) -> None:
+    network, example = create_network("resnet18-gray"), torch.zeros(1, 1, 48, 48)
+    wanted = made_ready(network, example, by_openvino())(example)
+    kept = {path.name for path in cache.iterdir()}
+    assert {Path(name).suffix for name in kept} == {".xml", ".bin"} and len(kept) == 2
+
+    def again(*_: object) -> None:
+        raise AssertionError("converted again")
+
+    monkeypatch.setattr(inference, "_converted", again)
+    assert made_ready(network, example, by_openvino())(example).equal(wanted)
+
+
+@needs_openvino
+def test_other_weights_are_another_conversion(cache) -> None:
+    example = torch.zeros(1, 1, 48, 48)
+    for _ in range(2):
+        made_ready(create_network("resnet18-gray"), example, by_openvino())
+    assert len(list(cache.glob("*.xml"))) == 2
+
+
+@needs_openvino
+@pytest.mark.parametrize("suffix", [".xml", ".bin"])
+def test_a_damaged_conversion_is_made_again(cache, suffix: str) -> None:
+    network, example = create_network("resnet18-gray"), torch.ones(1, 1, 48, 48)
+    wanted = made_ready(network, example, by_openvino())(example)
+    damaged = next(cache.glob(f"*{suffix}"))
+    damaged.write_bytes(b"damaged")
+    assert torch.allclose(made_ready(network, example, by_openvino())(example), wanted, atol=1e-5)
+
+
+@needs_openvino
+def test_without_a_place_to_keep_it_nothing_is_kept(monkeypatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(inference, "cache_folder", homeless)
+    example = torch.zeros(1, 1, 48, 48)
+    assert made_ready(create_network("resnet18-gray"), example, by_openvino())(example).shape == (
+        1,
+        7,
+    )
+
+
+def test_without_openvino_auto_takes_torch_and_asking_for_it_names_the_way_out(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino.frontend", None)  # as an import that fails
+    monkeypatch.setattr("emoscan.runtime._has_openvino", runtime._has_openvino.__wrapped__)
+    assert serving_runtime("cpu").backend is Backend.TORCH
+    with pytest.raises(MissingPartError, match="pip install openvino"):
+        serving_runtime("cpu", backend=Backend.OPENVINO)
+
+
+def test_openvino_is_for_the_cpu(monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a GPU")
+    assert serving_runtime().backend is Backend.TORCH
+    with pytest.raises(UsageError, match="--device cpu"):
+        serving_runtime(backend=Backend.OPENVINO)
+
+
+def test_bf16_is_taken_where_the_cpu_computes_with_it(monkeypatch) -> None:
+    for able, precision in ((True, Precision.BF16), (False, Precision.FP32)):
+        monkeypatch.setattr("emoscan.runtime.computes_in_bf16", lambda device, able=able: able)
+        assert serving_runtime("cpu").precision is precision
+        assert serving_runtime("cpu", Precision.FP32).precision is Precision.FP32

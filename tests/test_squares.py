@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+
+from emoscan.squares import cut_square
+
+# Levels that tell the place: 2 a pixel to the right, 1 a pixel down.
+ROWS, COLUMNS = np.indices((80, 80))
+SLOPE = (2 * COLUMNS + ROWS).astype(np.uint8)
+
+
+def expected_slope(left: float, top: float, side: float, out_px: int) -> np.ndarray:
+    """The levels in the middles of the cells."""
+    middles = (np.arange(out_px) + 0.5) * side / out_px - 0.5
+    return 2 * (left + middles)[None, :] + (top + middles)[:, None]
+
+
+@pytest.mark.parametrize("side", [10.0, 23.5, 24.0, 24.25, 31.7, 48.0, 55.3, 60.0])
+@pytest.mark.parametrize(("left", "top"), [(8.0, 9.0), (8.25, 9.5), (12.7, 13.1)])
+def test_fractions_of_pixels_count(left: float, top: float, side: float) -> None:
+    crop = cut_square(SLOPE, left=left, top=top, side=side, out_px=24)
+    inner = np.s_[2:-2, 2:-2]  # cubic curves bend at the slope's ends
+    error = crop.astype(float) - expected_slope(left, top, side, 24)
+    assert np.abs(error[inner]).max() <= 1.5
+
+
+@pytest.mark.parametrize("side", [24, 96, 240])
+def test_whole_pixels_that_fit_are_averaged_exactly(side: int) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (300, 300), np.uint8)
+    crop = cut_square(image, left=17, top=5, side=side, out_px=24)
+    part = image[5 : 5 + side, 17 : 17 + side].reshape(24, side // 24, 24, side // 24)
+    assert np.abs(crop - part.mean((1, 3))).max() <= 1
+
+
+def test_a_large_square_that_moves_by_a_fraction_moves_smoothly() -> None:
+    """A step in the levels that passes through the square darkens it evenly."""
+    image = np.zeros((500, 500), np.uint8)
+    image[:, 250:] = 240
+    means = [
+        cut_square(image, left=100 + shift, top=100.3, side=300.0, out_px=24).mean()
+        for shift in np.arange(0, 4, 0.25)
+    ]
+    steps = np.diff(means)
+    assert np.allclose(steps, 240 * 0.25 / 300, atol=0.15)
+
+
+@pytest.mark.parametrize(("left", "top"), [(-500.0, 20.0), (700.0, -300.0), (-3.5, 77.2)])
+@pytest.mark.parametrize("side", [5.0, 24.0, 400.0])
+def test_outside_the_edge_is_repeated(left: float, top: float, side: float) -> None:
+    image = np.full((80, 80), 77, np.uint8)
+    assert (cut_square(image, left=left, top=top, side=side, out_px=24) == 77).all()
+
+
+@pytest.mark.parametrize("side", [11.3, 40.0, 70.1])
+def test_colours_are_cut_as_gray_levels_are(side: float) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (80, 80, 3), np.uint8)
+    crop = cut_square(image, left=3.3, top=4.7, side=side, out_px=24)
+    assert crop.shape == (24, 24, 3)
+    for channel in range(3):
+        alone = cut_square(image[..., channel].copy(), left=3.3, top=4.7, side=side, out_px=24)
+        assert np.abs(crop[..., channel].astype(int) - alone).max() <= 1
