@@ -4,7 +4,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test lint clean
+PEERS := .venv-peers
+PEERS_STAMP := $(PEERS)/.installed
+PEERS_PIP := $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test lint peers clean
 
 # The constraints hold for the build's own environment too.
 $(STAMP): pyproject.toml constraints.txt
@@ -26,5 +30,13 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+# What emoscan is measured against in `python -m benchmarks.speed`, in a venv of its own.
+$(PEERS_STAMP): benchmarks/peers-requirements.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS_PIP) --requirement benchmarks/peers-requirements.txt
+	touch $(PEERS_STAMP)
+
+peers: $(PEERS_STAMP)
+
 clean:
-	rm -rf $(VENV) demo build dist .coverage .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(PEERS) demo build dist .coverage .mypy_cache .pytest_cache .ruff_cache

@@ -2,11 +2,11 @@
 
     python -m benchmarks.scan_memory [--short 2000] [--long 20000]
 
-Each clip is scanned in a process of its own; what counts is the difference of their peaks.
+Each clip is scanned in a process of its own, with the one that decodes for it; what counts is the
+difference of their peaks.
 """
 
 import argparse
-import resource
 import subprocess
 import sys
 import tempfile
@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from skimage import data
 
-import emoscan
+from benchmarks.speed.memory import MemoryWatch
 
 WIDTH_PX, HEIGHT_PX = 160, 120
 
@@ -27,11 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", type=int, default=2_000)
     parser.add_argument("--long", type=int, default=20_000)
-    parser.add_argument("--scan", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.scan:
-        print(_peak_of_scan(args.scan))
-        return
     with tempfile.TemporaryDirectory() as folder:
         peaks = [_measure(Path(folder), frames) for frames in (args.short, args.long)]
     print(f"difference: {peaks[1] - peaks[0]:.1f} MB")
@@ -40,16 +36,16 @@ def main() -> None:
 def _measure(folder: Path, frames: int) -> float:
     clip = folder / f"{frames}.mp4"
     _write_clip(clip, frames)
-    command = [sys.executable, "-m", "benchmarks.scan_memory", "--scan", str(clip)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    peak = float(done.stdout)
-    print(f"{frames:,} frames: peak RSS {peak:.1f} MB", flush=True)
-    return peak
-
-
-def _peak_of_scan(clip: Path) -> float:
-    emoscan.scan(clip, clip.with_suffix(".parquet"), run=emoscan.RunOptions(device="cpu"))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux counts in KiB
+    arguments = ["video", str(clip), "--out", f"{clip}.parquet", "--device", "cpu", "--quiet"]
+    with (
+        subprocess.Popen([sys.executable, "-m", "emoscan", *arguments]) as scan,
+        MemoryWatch(scan.pid) as watch,
+    ):
+        code = scan.wait()
+    if code:
+        raise SystemExit(code)
+    print(f"{frames:,} frames: peak RSS {watch.peak_mb:.1f} MB", flush=True)
+    return watch.peak_mb
 
 
 def _write_clip(path: Path, frames: int) -> None:
