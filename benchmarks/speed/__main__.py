@@ -40,7 +40,8 @@ def main() -> None:
 def measure(args: argparse.Namespace, results: Results) -> None:
     """Fill the sections that are asked for, the others stay as they are."""
     effort = _effort(args)
-    results.put("run", {"date": f"{date.today()}", "rounds": effort.rounds, "quick": args.quick})
+    run = {"date": f"{date.today()}", "rounds": effort.rounds, "quick": args.quick}
+    results.put("run", run | ({"only": args.only} if args.only else {}))
     results.put("machine", machine())
     results.put("versions", versions())
     if results.parts["machine"]["load_before"] > BUSY_LOAD:
