@@ -202,7 +202,7 @@ def test_settled_boxes_hardly_depend_on_where_the_looks_start() -> None:
         for boxes in (found.boxes, aside)
     ]
     apart = np.abs(settled[0].boxes - settled[1].boxes) / sides
-    assert apart.max() < 0.02 and np.median(apart) < 0.005
+    assert apart.max() < 0.02 and np.median(apart) < 0.025 / 3  # they start 0.02 to 0.03 apart
     assert np.abs(settled[0].boxes - found.boxes).max() < 0.1 * sides.max()
     assert not np.array_equal(settled[0].landmarks, found.landmarks)
     assert np.array_equal(settled[0].scores, found.scores)
