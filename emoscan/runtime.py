@@ -86,14 +86,13 @@ def serving_runtime(
 
 
 def _backend(wanted: Backend, *, on_cpu: bool) -> Backend:
-    installed = _has_openvino()
     if wanted is Backend.AUTO:
-        return Backend.OPENVINO if on_cpu and installed else Backend.TORCH
+        return Backend.OPENVINO if on_cpu and _has_openvino() else Backend.TORCH
     if wanted is Backend.OPENVINO and not on_cpu:
         raise UsageError(
             "--backend openvino runs on the CPU: add --device cpu, or leave --backend out."
         )
-    if wanted is Backend.OPENVINO and not installed:
+    if wanted is Backend.OPENVINO and not _has_openvino():
         raise MissingPartError("OpenVINO is missing or broken: pip install openvino.")
     return wanted
 

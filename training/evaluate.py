@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoscan.emotion.classifier import EmotionClassifier
-from emoscan.emotion.crop import resize
+from emoscan.emotion.crop import enlarge
 from emoscan.emotions import EMOTIONS
 from emoscan.errors import OutputError, UsageError
 from emoscan.events import Note
@@ -128,7 +128,7 @@ def _five_crops(images: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
     for top, left in ((0, 0), (0, last), (last, 0), (last, last), (last // 2, last // 2)):
         enlarged = np.empty_like(images)
         for image, out in zip(images, enlarged, strict=True):
-            resize(image[top : top + TENCROP_PX, left : left + TENCROP_PX], out)
+            enlarge(image[top : top + TENCROP_PX, left : left + TENCROP_PX], out)
         yield enlarged
 
 

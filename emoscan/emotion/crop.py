@@ -54,11 +54,9 @@ def _squares(boxes: NDArray[np.float32], settings: CropSettings) -> NDArray[np.f
     return np.stack([(x0 + x1 - side) / 2, (y0 + y1 - side) / 2, side], axis=1)
 
 
-def resize(square: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
-    """Fill `out` (M, M) with the (N, N) square: averaged over areas to shrink, else cubic."""
-    shrinks = square.shape[0] > out.shape[0]
-    how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-    cv2.resize(square, out.shape[::-1], dst=out, interpolation=how)
+def enlarge(square: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+    """Fill `out` (M, M) with the smaller (N, N) square, cubically."""
+    cv2.resize(square, out.shape[::-1], dst=out, interpolation=cv2.INTER_CUBIC)
 
 
 def normalise(levels: torch.Tensor, normalisation: Normalisation) -> torch.Tensor:

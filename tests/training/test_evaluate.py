@@ -9,7 +9,7 @@ from PIL import Image
 
 from emoscan.emotion.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from emoscan.emotion.classifier import EmotionClassifier
-from emoscan.emotion.crop import CropSettings, Normalisation, resize
+from emoscan.emotion.crop import CropSettings, Normalisation, enlarge
 from emoscan.emotion.network import POOLED, create_network
 from emoscan.emotions import EMOTIONS
 from emoscan.errors import MissingPartError, NoMediaError, OutputError
@@ -87,7 +87,7 @@ def test_ten_crops_are_four_corners_the_centre_and_their_mirror_images() -> None
     corners = [image[:44, :44], image[:44, 4:], image[4:, :44], image[4:, 4:], image[2:46, 2:46]]
     for corner in corners:
         enlarged = np.empty((48, 48), np.uint8)
-        resize(np.ascontiguousarray(corner), enlarged)
+        enlarge(np.ascontiguousarray(corner), enlarged)
         wanted += [enlarged, enlarged[:, ::-1]]
     assert sorted(view.tobytes() for view in classifier.seen) == sorted(w.tobytes() for w in wanted)
     each = [LeftHalf().classify_crops(view).probabilities for view in classifier.seen]
