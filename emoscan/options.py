@@ -148,7 +148,7 @@ def option(
     return field(default=default, metadata=about)
 
 
-def _convert(options: object, name: str, kind: Callable[[Any], Any]) -> None:
+def convert(options: object, name: str, kind: Callable[[Any], Any]) -> None:
     """Give a field its type where it came as something plainer; None stays None."""
     value = getattr(options, name)
     try:
@@ -208,17 +208,17 @@ class ScanOptions:
     )
 
     def __post_init__(self) -> None:
-        _convert(self, "fps", float)
-        _convert(self, "every", operator.index)
-        _convert(self, "start_s", _seconds)
-        _convert(self, "end_s", _seconds)
-        _convert(self, "detector_stride", parse_stride)
-        _convert(self, "threshold", float)
-        _convert(self, "max_faces", operator.index)
-        _convert(self, "min_face", parse_min_face)
-        _convert(self, "precision", Precision)
-        _convert(self, "tta", Tta)
-        _convert(self, "weights", Path)
+        convert(self, "fps", float)
+        convert(self, "every", operator.index)
+        convert(self, "start_s", _seconds)
+        convert(self, "end_s", _seconds)
+        convert(self, "detector_stride", parse_stride)
+        convert(self, "threshold", float)
+        convert(self, "max_faces", operator.index)
+        convert(self, "min_face", parse_min_face)
+        convert(self, "precision", Precision)
+        convert(self, "tta", Tta)
+        convert(self, "weights", Path)
         if self.fps is not None and not 0 < self.fps < math.inf:
             raise UsageError(f"--fps must be above 0, not {self.fps:g}.")
         if self.every < 1:
@@ -285,10 +285,10 @@ class RunOptions:
     )
 
     def __post_init__(self) -> None:
-        _convert(self, "backend", Backend)
-        _convert(self, "batch_size", operator.index)
-        _convert(self, "out", str)
-        _convert(self, "format", TableFormat)
+        convert(self, "backend", Backend)
+        convert(self, "batch_size", operator.index)
+        convert(self, "out", str)
+        convert(self, "format", TableFormat)
         if self.batch_size is not None and self.batch_size < 1:
             raise UsageError(f"--batch-size must be at least 1, not {self.batch_size}.")
 
@@ -344,13 +344,13 @@ class TrainOptions:
     )
 
     def __post_init__(self) -> None:
-        _convert(self, "data", Path)
-        _convert(self, "select", Select)
-        _convert(self, "out", Path)
-        _convert(self, "epochs", operator.index)
-        _convert(self, "seed", operator.index)
-        _convert(self, "set", tuple)
-        _convert(self, "precision", Precision)
+        convert(self, "data", Path)
+        convert(self, "select", Select)
+        convert(self, "out", Path)
+        convert(self, "epochs", operator.index)
+        convert(self, "seed", operator.index)
+        convert(self, "set", tuple)
+        convert(self, "precision", Precision)
         if self.epochs is not None and self.epochs < 1:
             raise UsageError(f"--epochs must be at least 1, not {self.epochs}.")
         if self.seed is not None and not 0 <= self.seed < 2**63:
@@ -396,12 +396,12 @@ class EvaluateOptions:
     )
 
     def __post_init__(self) -> None:
-        _convert(self, "weights", _paths)
-        _convert(self, "data", Path)
-        _convert(self, "split", EvaluationSplit)
-        _convert(self, "tta", EvaluationTta)
-        _convert(self, "out", Path)
-        _convert(self, "precision", Precision)
+        convert(self, "weights", _paths)
+        convert(self, "data", Path)
+        convert(self, "split", EvaluationSplit)
+        convert(self, "tta", EvaluationTta)
+        convert(self, "out", Path)
+        convert(self, "precision", Precision)
 
 
 def _paths(value: Iterable[str | Path]) -> tuple[Path, ...]:

@@ -70,7 +70,7 @@ def folder(
 
 
 @app.command()
-@takes_options(TrainOptions, TerminalOptions, paths=False)
+@takes_options(TrainOptions, TerminalOptions, arguments=())
 def train(options: TrainOptions, terminal: TerminalOptions) -> None:
     """Train the classifier on FER2013, and report what it reaches."""
     console = make_console(terminal)
@@ -91,7 +91,7 @@ def train(options: TrainOptions, terminal: TerminalOptions) -> None:
 
 
 @app.command()
-@takes_options(EvaluateOptions, TerminalOptions, paths=False)
+@takes_options(EvaluateOptions, TerminalOptions, arguments=())
 def evaluate(options: EvaluateOptions, terminal: TerminalOptions) -> None:
     """Measure weights on FER2013, through the classifier that serves."""
     console = make_console(terminal)

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from dataclasses import Field, fields
+from dataclasses import Field, dataclass, fields
 from pathlib import Path
 from types import GenericAlias
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -19,24 +19,39 @@ def _path(text: str) -> Path:
     return Path(text)
 
 
-Paths = Annotated[
-    list[Path],
-    typer.Argument(
-        metavar="PATH...",
-        help="Files, folders or patterns.",
-        parser=_path,
-        show_default=False,
-    ),
-]
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """What a command is given without a name: one path, or `several` at least one."""
+
+    name: str
+    metavar: str
+    help: str
+    several: bool = False
+
+    def parameter(self) -> inspect.Parameter:
+        """It as typer wants it."""
+        declared = typer.Argument(
+            metavar=self.metavar, help=self.help, parser=_path, show_default=False
+        )
+        kind = list[Path] if self.several else Path
+        return _keyword(self.name, Annotated[kind, declared], inspect.Parameter.empty)
+
+
+PATHS = Argument("paths", "PATH...", "Files, folders or patterns.", several=True)
+TIMELINE = Argument("timeline", "TIMELINE", "A table that emoscan wrote: parquet, csv or jsonl.")
+TIMELINES = Argument(
+    "timelines", "TIMELINE...", "Tables that emoscan wrote: parquet, csv or jsonl.", several=True
+)
 
 
 def takes_options(
-    *classes: type, without: frozenset[str] = frozenset(), paths: bool = True
+    *classes: type,
+    without: frozenset[str] = frozenset(),
+    arguments: tuple[Argument, ...] = (PATHS,),
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command `(paths, *instances)` one option for each field of the classes.
+    """Give a command `(*arguments, *instances)` one option for each field of the classes.
 
-    Fields in `without` are not offered and keep their defaults; `paths=False` is for a command
-    that takes none.
+    Fields in `without` are not offered and keep their defaults.
     """
     offered = {
         kind: [field for field in fields(kind) if field.name not in without] for kind in classes
@@ -44,14 +59,14 @@ def takes_options(
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         def run(**values: Any) -> None:
-            named = [values.pop("paths")] if paths else []
+            named = [values.pop(argument.name) for argument in arguments]
             built = [
                 kind(**{field.name: values[field.name] for field in offered[kind]})
                 for kind in classes
             ]
             command(*named, *built)
 
-        parameters = [_keyword("paths", Paths, inspect.Parameter.empty)] if paths else []
+        parameters = [argument.parameter() for argument in arguments]
         for kind in classes:
             hints = get_type_hints(kind)
             parameters += [_parameter(field, hints[field.name], kind) for field in offered[kind]]
