@@ -1,0 +1,1 @@
+"""The timeline as pictures, films and pages."""
