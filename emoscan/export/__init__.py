@@ -1,1 +1,0 @@
-"""The timeline in the formats of other programs."""
