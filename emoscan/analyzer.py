@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from itertools import groupby
 
 from emoscan.emotion.classifier import EmotionClassifier
@@ -12,7 +13,14 @@ from emoscan.faces.track import Tracker
 from emoscan.media.ahead import read_ahead
 from emoscan.options import RunOptions, ScanOptions
 from emoscan.runtime import serving_runtime
-from emoscan.timeline.records import FaceRecord, frame_records, unreadable_record
+from emoscan.timeline.records import (
+    FaceRecord,
+    as_stored,
+    frame_records,
+    stored_faces,
+    unreadable_record,
+)
+from emoscan.timeline.schema import Status
 from emoscan.types import Frame, Unreadable
 
 
@@ -21,7 +29,9 @@ class Analyzer:
 
     def __init__(self, options: ScanOptions, run: RunOptions) -> None:
         """Load the networks. Raises UsageError for the device, MissingPartError for weights."""
-        self.runtime = serving_runtime(run.device, options.precision, run.backend)
+        self.runtime = serving_runtime(
+            run.device, options.precision, run.backend, workers=run.workers
+        )
         self.classifier = EmotionClassifier(self.runtime, options.weights, tta=options.tta)
         self._detector = FaceDetector(
             self.runtime,
@@ -96,7 +106,23 @@ class Analyzer:
         return rows
 
 
+def tracked_again(rows: Sequence[FaceRecord], tracker: Tracker) -> list[FaceRecord]:
+    """Rows of whole frames that were stored: the tracker goes on from them as from new ones."""
+    again: list[FaceRecord] = []
+    for _, group in groupby(rows, lambda row: row.frame):
+        frame_rows = list(group)
+        if frame_rows[0].status is Status.UNREADABLE:
+            again += frame_rows
+            continue
+        faces = stored_faces(frame_rows)
+        tracks = tracker.update(faces, time_s=frame_rows[0].time_s or 0.0).tracks.tolist()
+        again += [replace(row, track=track) for row, track in zip(frame_rows, tracks, strict=False)]
+        again += frame_rows[len(tracks) :]  # a frame without a face
+    return again
+
+
 def _tracked(item: Looked, tracker: Tracker) -> Looked:
     if isinstance(item, Unreadable):
         return item
-    return LookedAt(item.frame, tracker.update(item.faces, time_s=item.frame.time_s or 0.0))
+    faces = as_stored(item.faces)
+    return LookedAt(item.frame, tracker.update(faces, time_s=item.frame.time_s or 0.0))

@@ -30,8 +30,9 @@ class FileStarted:
 
 @dataclass(frozen=True, slots=True)
 class FramesDone:
-    """So far in the current file."""
+    """So far in one file."""
 
+    source: str
     frames: int
     faces: int
 
@@ -46,6 +47,14 @@ class FileFinished:
     seconds: float
     problem: str | None
     output: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FileKept:
+    """One input was done by an earlier run, in the same way: its table stays."""
+
+    source: str
+    output: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +86,7 @@ Event = (
     | FileStarted
     | FramesDone
     | FileFinished
+    | FileKept
     | PartialKept
     | ScanStopped
     | Crashed

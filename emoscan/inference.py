@@ -53,8 +53,8 @@ def _by_torch(network: nn.Module, runtime: Runtime) -> Forward:
 def _by_openvino(network: nn.Module, example: Tensor, runtime: Runtime) -> Forward:
     settings = {
         "INFERENCE_PRECISION_HINT": OPENVINO_PRECISIONS[runtime.precision],
-        "INFERENCE_NUM_THREADS": runtime.threads,
-        "NUM_STREAMS": 1,
+        "INFERENCE_NUM_THREADS": runtime.threads * runtime.streams,
+        "NUM_STREAMS": runtime.streams,
         "ENABLE_CPU_PINNING": False,  # else the threads of all networks share the first core
     }
     model = _stored(network, example)

@@ -112,6 +112,36 @@ def parse_stride(text: str | int) -> int | None:
     return operator.index(text)
 
 
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """The `number`-th of `of` shares, from 1 on. Raises UsageError."""
+
+    number: int
+    of: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.of:
+            raise UsageError(f"--shard takes I/N with I from 1 to N, such as 3/8, not {self}.")
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
+
+    def holds(self, source: str) -> bool:
+        """Whether an input belongs to it: by its name alone, whatever other inputs there are."""
+        digest = hashlib.sha256(source.encode("utf-8", "surrogateescape")).digest()
+        return int.from_bytes(digest[:8], "big") % self.of == self.number - 1
+
+
+def parse_shard(text: "str | Shard") -> Shard:
+    """`3/8`. Raises UsageError."""
+    if isinstance(text, Shard):
+        return text
+    found = re.fullmatch(r"(\d+)/(\d+)", text.strip())
+    if not found:
+        raise UsageError(f"--shard takes I/N, such as 3/8, not “{text}”.")
+    return Shard(int(found[1]), int(found[2]))
+
+
 def parse_time_s(text: str) -> float:
     """`90`, `1:30`, `00:01:30.5` as seconds. Raises UsageError."""
     if not re.fullmatch(r"(\d+:)?(\d+:)?\d+(\.\d*)?|\.\d+", text.strip()):
@@ -267,6 +297,21 @@ class RunOptions:
         True, "Look into the folders of a folder.", flags=("--recursive/--no-recursive",)
     )
     overwrite: bool = option(False, "Replace an output that exists.", flags=("--overwrite",))
+    resume: bool = option(
+        False, "Go on with a job that was stopped: what is done stays.", flags=("--resume",)
+    )
+    retry_failed: bool = option(
+        False, "With --resume: try again what failed before.", flags=("--retry-failed",)
+    )
+    verify: bool = option(
+        False,
+        "With --resume: compare the whole of every input, not its size, time and both ends.",
+        flags=("--verify",),
+    )
+    shard: Shard | None = option(
+        None, "Do the I-th of N shares of the inputs, as in 3/8.", metavar="I/N", parse=parse_shard
+    )
+    workers: int = option(1, "Videos analysed at the same time.", metavar="N")
     fail_fast: bool = option(False, "Stop at the first file that fails.", flags=("--fail-fast",))
     dry_run: bool = option(False, "Say what would be done, and do nothing.", flags=("--dry-run",))
     device: str = option("auto", "auto, cpu, cuda, cuda:N or mps.")
@@ -287,15 +332,34 @@ class RunOptions:
     def __post_init__(self) -> None:
         convert(self, "backend", Backend)
         convert(self, "batch_size", operator.index)
+        convert(self, "workers", operator.index)
+        convert(self, "shard", parse_shard)
         convert(self, "out", str)
         convert(self, "format", TableFormat)
         if self.batch_size is not None and self.batch_size < 1:
             raise UsageError(f"--batch-size must be at least 1, not {self.batch_size}.")
+        if self.workers < 1:
+            raise UsageError(f"--workers must be at least 1, not {self.workers}.")
+        if self.resume and self.overwrite:
+            raise UsageError("--resume keeps what --overwrite replaces; choose one of them.")
+        if (self.retry_failed or self.verify) and not self.resume:
+            raise UsageError("--retry-failed and --verify go with --resume.")
 
     def as_dict(self) -> dict[str, Any]:
         """Every option as JSON can hold it."""
-        words = {"format": self.format.value if self.format else None}
-        return asdict(self) | words | {"backend": self.backend.value}
+        words = {
+            "format": self.format.value if self.format else None,
+            "backend": self.backend.value,
+            "shard": str(self.shard) if self.shard else None,
+        }
+        return asdict(self) | words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusOptions:
+    """How the state of a batch is shown."""
+
+    json: bool = option(False, "Print it as one JSON object.", flags=("--json",))
 
 
 FER2013_HELP = (

@@ -37,12 +37,13 @@ class ScanReport:
 
     `frames` counts those that could be read, `unreadable` those that could not; `tracks` adds up
     the tracks of every video; `media_s` is the time that the frames span, 0 for photos; `seconds`
-    is how long it took; `not_done` counts inputs that were not come to, `passed_over` media of
-    the other kind, `skipped` other files.
+    is how long it took; `not_done` counts inputs that were not come to, `done_before` those whose
+    tables were there already, `passed_over` media of the other kind, `skipped` other files.
     """
 
     inputs: int
     not_done: int = 0
+    done_before: int = 0
     passed_over: int = 0
     skipped: int = 0
     frames: int = 0
@@ -66,4 +67,5 @@ class ScanReport:
         """DONE, SOME_FAILED, or NOTHING_READ where no input gave a single frame."""
         if not self.problems:
             return ExitCode.DONE
-        return ExitCode.SOME_FAILED if self.frames or self.planned else ExitCode.NOTHING_READ
+        read = self.frames or self.planned or self.done_before
+        return ExitCode.SOME_FAILED if read else ExitCode.NOTHING_READ

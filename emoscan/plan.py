@@ -19,10 +19,14 @@ MAX_NAME_BYTES = 230
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """`outputs` holds one path an input, in their order; None where rows go to stdout."""
+    """`outputs` holds one path an input, in their order; None where rows go to stdout.
+
+    `folder` is where the timelines of a batch lie, None where there is one table.
+    """
 
     table_format: TableFormat
     outputs: tuple[Path | None, ...]
+    folder: Path | None = None
 
     @property
     def streams(self) -> bool:
@@ -41,10 +45,10 @@ def plan_videos(named: Sequence[Path], files: Sequence[MediaFile], *, run: RunOp
         return plan_table(named, files, run=run, stem=files[0].path.stem)
     _refuse_equal_sources(files)
     table_format = run.format or TableFormat.PARQUET
-    folder = _timelines_folder(named, run.out)
-    outputs = [folder / f"{file.source}.{table_format.value}" for file in files]
+    folder = _batch_folder(named, run.out)
+    outputs = [folder / TIMELINES / f"{file.source}.{table_format.value}" for file in files]
     _check(outputs, files, run=run)
-    return Plan(table_format, tuple(outputs))
+    return Plan(table_format, tuple(outputs), folder)
 
 
 def plan_table(
@@ -76,12 +80,12 @@ def _names_a_folder(out: str) -> bool:
     return out.endswith(("/", os.sep)) or Path(out).is_dir()
 
 
-def _timelines_folder(named: Sequence[Path], out: str | None) -> Path:
+def _batch_folder(named: Sequence[Path], out: str | None) -> Path:
     if out is None:
-        return Path(f"{_common_stem(named, default='videos')}.emotions") / TIMELINES
+        return Path(f"{_common_stem(named, default='videos')}.emotions")
     if Path(out).suffix.lstrip(".") in list(TableFormat) or Path(out).is_file():
         raise UsageError(f"For several videos, or a folder of them, --out is a folder, not {out}.")
-    return Path(out) / TIMELINES
+    return Path(out)
 
 
 def _refuse_equal_sources(files: Sequence[MediaFile]) -> None:
@@ -116,10 +120,15 @@ def _refuse_inputs(outputs: Sequence[Path], files: Sequence[MediaFile]) -> None:
 
 
 def _refuse_existing(outputs: Sequence[Path], run: RunOptions) -> None:
+    if run.overwrite or run.resume:
+        return
     existing = [path for path in outputs if path.exists()]
-    if existing and not run.overwrite:
+    if existing:
         more = f" (and {len(existing) - 1} more)" if len(existing) > 1 else ""
-        raise OutputError(f"{existing[0]} exists already{more}; add --overwrite to replace it.")
+        raise OutputError(
+            f"{existing[0]} exists already{more}; add --resume to go on with an earlier run, or "
+            "--overwrite to replace what there is."
+        )
 
 
 def _refuse_unwritable(outputs: Sequence[Path]) -> None:

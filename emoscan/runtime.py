@@ -40,6 +40,7 @@ class Runtime:
     note: str | None = None
     backend: Backend = Backend.TORCH
     threads: int = 1  # of a CPU, for one of two stages that work side by side
+    streams: int = 1  # callers that use a network at the same time, each on that many threads
 
     @property
     def dtype(self) -> torch.dtype:
@@ -64,9 +65,15 @@ def choose_runtime(device: str = "auto", precision: Precision = Precision.AUTO) 
 
 
 def serving_runtime(
-    device: str = "auto", precision: Precision = Precision.AUTO, backend: Backend = Backend.AUTO
+    device: str = "auto",
+    precision: Precision = Precision.AUTO,
+    backend: Backend = Backend.AUTO,
+    *,
+    workers: int = 1,
 ) -> Runtime:
     """As `choose_runtime`, for whoever wants speed: with a backend, and bf16 where a CPU has it.
+
+    The threads of a CPU are shared out among `workers`, videos that are analysed side by side.
 
     Raises UsageError for a device or a backend that does not fit, MissingPartError for OpenVINO
     where it is not installed.
@@ -80,7 +87,8 @@ def serving_runtime(
     return replace(
         runtime,
         backend=backend,
-        threads=max(1, torch.get_num_threads() // 2),
+        threads=max(1, torch.get_num_threads() // 2 // workers),
+        streams=workers,
         note=f"{runtime.note[:-1]} ({how})." if runtime.note else None,
     )
 

@@ -12,6 +12,7 @@ from emoscan.timeline.schema import Status
 class Tally:
     """What the rows of one input hold; `+=` adds up inputs."""
 
+    rows: int = 0
     frames: int = 0
     frames_with_face: int = 0
     unreadable: int = 0
@@ -24,6 +25,7 @@ class Tally:
     def add(self, rows: Iterable[FaceRecord]) -> None:
         """Count the rows of one input, in the order of time."""
         for row in rows:
+            self.rows += 1
             if row.status == Status.UNREADABLE:
                 self.unreadable += 1
                 continue
@@ -36,6 +38,7 @@ class Tally:
             self.frames += not row.face  # once a frame: at its first face, or without one
 
     def __iadd__(self, other: "Tally") -> "Tally":
+        self.rows += other.rows
         self.frames += other.frames
         self.frames_with_face += other.frames_with_face
         self.unreadable += other.unreadable

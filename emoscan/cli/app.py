@@ -25,7 +25,7 @@ from emoscan.cli.endings import (
     listen_to_signals,
     stop,
 )
-from emoscan.cli.parameters import takes_options
+from emoscan.cli.parameters import FOLDER, takes_options
 from emoscan.cli.training import TrainingView, print_evaluation, print_training
 from emoscan.errors import EmoscanError, ExitCode, OutputError, UsageError
 from emoscan.media.find import MediaKind
@@ -35,9 +35,13 @@ from emoscan.options import (
     EvaluateOptions,
     RunOptions,
     ScanOptions,
+    StatusOptions,
     TrainOptions,
 )
 from emoscan.outcome import ScanReport
+
+# Of RunOptions: photos are one input, and stay in this process.
+NOT_FOR_PHOTOS = frozenset({"decode_in_process", "workers", "retry_failed", "verify"})
 
 app = typer.Typer(
     help="Turn videos and photos into tables of facial expressions.",
@@ -61,7 +65,7 @@ def video(
 
 
 @app.command()
-@takes_options(ScanOptions, RunOptions, TerminalOptions, without=VIDEO_ONLY | {"decode_in_process"})
+@takes_options(ScanOptions, RunOptions, TerminalOptions, without=VIDEO_ONLY | NOT_FOR_PHOTOS)
 def folder(
     paths: list[Path], options: ScanOptions, run: RunOptions, terminal: TerminalOptions
 ) -> None:
@@ -107,6 +111,16 @@ def evaluate(options: EvaluateOptions, terminal: TerminalOptions) -> None:
         print_evaluation(
             evaluation.figures, warnings=evaluation.warnings, options=terminal, console=console
         )
+
+
+@app.command()
+@takes_options(StatusOptions, arguments=(FOLDER,))
+def status(folder: Path, options: StatusOptions) -> None:
+    """Show what became of every input of a batch of videos."""
+    from emoscan.batch.status import read_status
+    from emoscan.cli.status import print_status
+
+    print_status(read_status(folder), as_json=options.json)
 
 
 @app.command()

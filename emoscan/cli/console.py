@@ -31,6 +31,7 @@ from emoscan.events import (
     Crashed,
     Event,
     FileFinished,
+    FileKept,
     FileStarted,
     FramesDone,
     Note,
@@ -126,7 +127,7 @@ class ProgressView:
         self._verbose = options.verbose
         self._bars = _make_bars(console)
         self._batch: TaskID | None = None
-        self._file: TaskID | None = None
+        self._files: dict[str, TaskID] = {}
         self.stopped: ScanReport | None = None
 
     def __enter__(self) -> Self:
@@ -156,10 +157,12 @@ class ProgressView:
                 self._batch = self._bars.add_task("all files", total=files, faces="", unit="")
             case FileStarted(source, expected):
                 self._start_file(source, expected)
-            case FramesDone(frames, faces) if self._file is not None:
-                self._bars.update(self._file, completed=frames, faces=f"{faces:,} faces")
+            case FramesDone(source, frames, faces) if source in self._files:
+                self._bars.update(self._files[source], completed=frames, faces=f"{faces:,} faces")
             case FileFinished():
                 self._finish_file(event)
+            case FileKept():
+                self._advance_batch()
             case PartialKept(path, rows):  # --quiet too: this is all that is left
                 self._console.print(Text(plain(f"{counted(rows, 'row')} so far are in {path}.")))
             case ScanStopped(report):
@@ -171,16 +174,21 @@ class ProgressView:
         name = plain(source)
         while cell_len(name) > LONGEST_NAME_CELLS:
             name = f"…{name[2:]}"
-        self._file = self._bars.add_task(name, total=expected, faces="0 faces", unit="frames")
+        self._files[source] = self._bars.add_task(
+            name, total=expected, faces="0 faces", unit="frames"
+        )
 
     def _finish_file(self, event: FileFinished) -> None:
-        if self._file is not None:
-            self._bars.remove_task(self._file)
-            self._file = None
-        if self._batch is not None:
-            self._bars.advance(self._batch)
+        task = self._files.pop(event.source, None)
+        if task is not None:
+            self._bars.remove_task(task)
+        self._advance_batch()
         if not self._shows_bars:  # the summary names problems
             self._say(_file_line(event))
+
+    def _advance_batch(self) -> None:
+        if self._batch is not None:
+            self._bars.advance(self._batch)
 
     def _say(self, text: Text) -> None:
         if not self._quiet:
@@ -260,6 +268,7 @@ def _fact_rows(report: ScanReport) -> list[tuple[str, str]]:
     share = f" ({report.frames_with_face / report.frames:.0%})" if report.frames else ""
     rows = [
         ("files", f"{report.inputs:,}"),
+        ("done before", f"{report.done_before:,} of them" if report.done_before else ""),
         ("not looked at", f"{report.not_done:,} of them" if report.not_done else ""),
         ("frames looked at", f"{report.frames:,}"),
         ("with a face", f"{report.frames_with_face:,}{share}" if report.frames else ""),

@@ -144,7 +144,7 @@ class _Decoder:
             if "open" in request:
                 self._open(MediaFile(Path(request["open"]), request["source"]))
             else:
-                self._decode(ScanOptions(**request["frames"]))
+                self._decode(ScanOptions(**request["frames"]), request["first"])
         except MediaError as error:
             self._send({"error": str(error)})
         except Exception as error:
@@ -156,11 +156,14 @@ class _Decoder:
         times = self._video.time_s
         self._send({"info": self._video.info.as_dict(), "frames": len(times)}, times.tobytes())
 
-    def _decode(self, options: ScanOptions) -> None:
+    def _decode(self, options: ScanOptions, first: int) -> None:
         assert self._video is not None
+        told: tuple[str, ...] = ()
         with self._video as video:
-            for item in video.frames(options):
-                self._send({"index": item.index} | self._shared(item))
+            for item in video.frames(options, first=first):
+                news = {} if video.damage == told else {"damage": video.damage}
+                told = video.damage
+                self._send({"index": item.index} | self._shared(item) | news)
             self._send({"damage": video.damage})
 
     def _shared(self, item: Frame | Unreadable) -> Message:

@@ -103,8 +103,10 @@ class PacketTimes:
         return place if place < len(self) and self.ticks[place] == ticks else None
 
 
-def selected_indices(time_s: NDArray[np.float64], options: ScanOptions) -> NDArray[np.int64]:
-    """The indices to look at among frames at `time_s` (N,), ascending.
+def selected_indices(
+    time_s: NDArray[np.float64], options: ScanOptions, *, first: int = 0
+) -> NDArray[np.int64]:
+    """The indices, from `first` on, to look at among frames at `time_s` (N,), ascending.
 
     The same whatever turns out to be damaged.
     """
@@ -115,6 +117,7 @@ def selected_indices(time_s: NDArray[np.float64], options: ScanOptions) -> NDArr
         chosen &= time_s >= options.start_s
     if options.end_s is not None:
         chosen &= time_s < options.end_s
+    chosen[:first] = False
     return np.flatnonzero(chosen)
 
 

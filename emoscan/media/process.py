@@ -88,6 +88,15 @@ class DecoderProcess:
         self._opened = ProcessVideo(self, file, info=info, time_s=time_s)
         return self._opened
 
+    def abort(self) -> None:
+        """Have the process end at once, so that whoever waits for it waits no more.
+
+        For another thread than the one that uses it.
+        """
+        child = self._child
+        if child is not None:
+            child.abort()
+
     def close(self) -> None:
         """End the process, whatever it is doing."""
         if self._child is not None:
@@ -121,8 +130,9 @@ class DecoderProcess:
 class ProcessVideo:
     """One video file, decoded elsewhere; a context manager. `DecoderProcess.open` makes it.
 
-    After an iteration `damage` tells in sentences what was wrong with the range that it covered:
-    () is a healthy file. Where the process crashes, the frames that it owes are unreadable.
+    `damage` tells in sentences what was wrong with the range that the last iteration covered, so
+    far while it goes on: () is a healthy file. Where the process crashes, the frames that it owes
+    are unreadable.
     """
 
     def __init__(
@@ -156,19 +166,19 @@ class ProcessVideo:
         """How many frames `frames(options)` gives, unreadable ones included."""
         return len(selected_indices(self._time_s, options))
 
-    def frames(self, options: ScanOptions) -> Iterator[Frame | Unreadable]:
+    def frames(self, options: ScanOptions, *, first: int = 0) -> Iterator[Frame | Unreadable]:
         """As `Video.frames`."""
         self.close()
-        self._running = self._selected(options)
+        self._running = self._selected(options, first)
         return self._running
 
-    def _selected(self, options: ScanOptions) -> Generator[Frame | Unreadable]:
+    def _selected(self, options: ScanOptions, first: int) -> Generator[Frame | Unreadable]:
         self.damage = ()
-        owed = selected_indices(self._time_s, options).tolist()
+        owed = selected_indices(self._time_s, options, first=first).tolist()
         owed.reverse()
         lost: list[int] = []
         try:
-            with closing(self._decoded(options)) as decoded:
+            with closing(self._decoded(options, first)) as decoded:
                 for index, pixels in decoded:
                     if index != owed.pop():
                         raise RuntimeError(f"The decoder's process gave frame {index} out of turn.")
@@ -180,12 +190,14 @@ class ProcessVideo:
             while owed:
                 yield self._item(owed.pop(), None)
 
-    def _decoded(self, options: ScanOptions) -> Generator[tuple[int, Pixels | None]]:
+    def _decoded(self, options: ScanOptions, first: int) -> Generator[tuple[int, Pixels | None]]:
         """Indices with their pixels, if they have any. Raises ProcessEndedError, MediaError."""
         child = self._decoder.child_with(self)
         try:
-            child.request({"frames": {name: getattr(options, name) for name in SAMPLING}})
+            sampling = {name: getattr(options, name) for name in SAMPLING}
+            child.request({"frames": sampling, "first": first})
             while "index" in (answer := child.answer()):
+                self.damage = tuple(answer.get("damage", self.damage))
                 yield answer["index"], child.take(answer) if "offset" in answer else None
             self.damage = tuple(answer["damage"])
             child.done()
@@ -292,6 +304,10 @@ class _Child:
                     self._process.wait(PATIENCE_S)
         finally:
             self.kill()
+
+    def abort(self) -> None:
+        """End it at once, and leave pipes and memory to whoever uses them."""
+        self._process.kill()
 
     def kill(self) -> None:
         """End it at once: it has nothing that could be lost."""

@@ -47,8 +47,8 @@ class VideoInfo:
 class VideoSource(Protocol):
     """One video file, a context manager.
 
-    After an iteration `damage` tells in sentences what was wrong with the range that it covered:
-    () is a healthy file.
+    `damage` tells in sentences what was wrong with the range that the last iteration covered, so
+    far while it goes on: () is a healthy file.
     """
 
     file: MediaFile
@@ -67,8 +67,8 @@ class VideoSource(Protocol):
         """How many frames `frames(options)` gives, unreadable ones included."""
         ...
 
-    def frames(self, options: ScanOptions) -> Iterator[Frame | Unreadable]:
-        """The frames that the options select, by index, their pixels made already.
+    def frames(self, options: ScanOptions, *, first: int = 0) -> Iterator[Frame | Unreadable]:
+        """The frames that the options select, from index `first` on, their pixels made already.
 
         Unreadable where a packet gave none, or one that cannot be made RGB.
         """

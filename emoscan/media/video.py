@@ -70,8 +70,8 @@ def open_video(file: MediaFile) -> "Video":
 class Video:
     """One video file, a context manager; `open_video` makes it.
 
-    After an iteration `damage` tells in sentences what was wrong with the range that it covered:
-    () is a healthy file.
+    `damage` tells in sentences what was wrong with the range that the last iteration covered, so
+    far while it goes on: () is a healthy file.
     """
 
     def __init__(
@@ -105,17 +105,17 @@ class Video:
         """How many frames `frames(options)` gives, unreadable ones included."""
         return len(selected_indices(self.time_s, options))
 
-    def frames(self, options: ScanOptions) -> Iterator[Frame | Unreadable]:
-        """The frames that the options select, by index, their pixels made already.
+    def frames(self, options: ScanOptions, *, first: int = 0) -> Iterator[Frame | Unreadable]:
+        """The frames that the options select, from index `first` on, their pixels made already.
 
         Unreadable where a packet gave none, or one that cannot be made RGB.
         """
         self.close()
-        self._running = self._selected(options)
+        self._running = self._selected(options, first)
         return self._running
 
-    def _selected(self, options: ScanOptions) -> Generator[Frame | Unreadable]:
-        wanted = selected_indices(self.time_s, options)
+    def _selected(self, options: ScanOptions, first: int) -> Generator[Frame | Unreadable]:
+        wanted = selected_indices(self.time_s, options, first=first)
         self.damage = ()
         if not len(wanted):
             self.damage = tuple(self._early_end(options))
@@ -124,8 +124,12 @@ class Video:
         selected = np.isin(np.arange(losses.stop), wanted)
         for index, frame in self._each(losses):
             losses.count(index, frame)
-            if selected[index]:
-                yield self._made(index, frame, losses)
+            item = self._made(index, frame, losses) if selected[index] else None
+            if losses.grew():
+                self.damage = tuple(losses.sentences(self._times))
+            if item is not None:
+                yield item
+            del item
             del frame  # or its buffer would live on while the next one is decoded
         self.damage = (*losses.sentences(self._times), *self._early_end(options))
 
@@ -204,6 +208,12 @@ class Losses:
         self.corrupt = 0
         self.error: str | None = None
         self.untimed = 0
+        self._told: tuple[int, int, int, str | None] = (0, 0, 0, None)
+
+    def grew(self) -> bool:
+        """Whether there are more of them than when this was last asked."""
+        before, self._told = self._told, (self.lost, self.corrupt, self.untimed, self.error)
+        return before != self._told
 
     def at(self, index: int | None) -> None:
         """Errors from now on belong to the packet of this index; None: to the last known."""

@@ -3,7 +3,8 @@
 import csv
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 
 from emoscan.errors import UsageError
 from emoscan.options import TableFormat
+from emoscan.timeline.records import FaceRecord, batch_records
 from emoscan.timeline.schema import (
     CSV_COLUMNS,
     LANDMARK_COLUMNS,
@@ -28,6 +30,8 @@ from emoscan.timeline.schema import (
     metadata_path,
 )
 from emoscan.timeline.writers import format_of
+
+RECORDS_AT_ONCE = 2_000
 
 _NULLABLE = {
     pa.int16(): pd.Int16Dtype(),
@@ -62,23 +66,50 @@ def read_timeline(path: str | os.PathLike[str]) -> pd.DataFrame:
     """
     path = Path(path)
     read = _READERS[format_of(path, None)]
-    try:
+    with _as_usage_error(path):
         table, metadata = read(path)
         frame = _frame(table.select(SCHEMA.names).cast(SCHEMA))
+    frame.attrs.update(metadata)
+    return frame
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """How a timeline was made, without its rows; {} where nothing tells. Raises UsageError."""
+    with _as_usage_error(path):
+        if format_of(path, None) is not TableFormat.PARQUET:
+            path.stat()
+            return _metadata_beside(path)
+        with path.open("rb") as file, pq.ParquetFile(file) as parquet:
+            return _stored(parquet)
+
+
+def read_records(path: Path) -> Iterator[list[FaceRecord]]:
+    """The rows of a Parquet timeline, in lists that take little memory. Raises UsageError."""
+    with _as_usage_error(path), path.open("rb") as file, pq.ParquetFile(file) as parquet:
+        for batch in parquet.iter_batches(RECORDS_AT_ONCE):
+            yield batch_records(batch)
+
+
+def _stored(parquet: pq.ParquetFile) -> dict[str, Any]:
+    stored = parquet.metadata.metadata or {}
+    return _checked(json.loads(stored.get(METADATA_KEY.encode(), b"{}")))
+
+
+@contextmanager
+def _as_usage_error(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from error
     except (pa.ArrowException, ValueError, TypeError, AttributeError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"{path} is no timeline of emoscan's: {reason}") from error
-    frame.attrs.update(metadata)
-    return frame
 
 
 def _read_parquet(path: Path) -> tuple[pa.Table, dict[str, Any]]:
     # Not pq.read_table: it adds a column for a folder called “name=value”.
     with path.open("rb") as file, pq.ParquetFile(file) as parquet:
-        stored = parquet.metadata.metadata or {}
-        metadata = _checked(json.loads(stored.get(METADATA_KEY.encode(), b"{}")))
+        metadata = _stored(parquet)
         _check_columns(parquet.schema_arrow.names, SCHEMA.names)
         return parquet.read(), metadata
 

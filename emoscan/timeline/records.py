@@ -1,7 +1,7 @@
 """One row of the timeline, how rows come from a frame, and how they become Arrow."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat, starmap
 from operator import attrgetter
 from typing import Any
@@ -15,6 +15,7 @@ from emoscan.timeline.schema import LANDMARK_COLUMNS, POINTS, SCHEMA, Origin, St
 from emoscan.types import NO_TRACK, Emotions, Faces, Frame, Unreadable
 
 _CLASSES = tuple(Emotion)
+_WORDS: dict[str, type] = {"status": Status, "origin": Origin, "emotion": Emotion}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,41 @@ def record_batch(records: Sequence[FaceRecord]) -> pa.RecordBatch:
     columns = zip(*map(_values, records), strict=True)
     arrays = [_array(field, values) for field, values in zip(SCHEMA, columns, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+
+
+def batch_records(batch: pa.RecordBatch) -> list[FaceRecord]:
+    """The records of a batch or table under the schema: `record_batch` undone."""
+    columns = [_python_values(field, batch.column(field.name)) for field in SCHEMA]
+    return list(map(FaceRecord, *columns))
+
+
+def _python_values(field: pa.Field, column: pa.Array) -> list[Any]:
+    values: list[Any] = column.to_pylist()
+    if field.type == POINTS:
+        return [points and tuple(points) for points in values]
+    make = _WORDS.get(field.name)
+    return [value and make(value) for value in values] if make else values
+
+
+def as_stored(faces: Faces) -> Faces:
+    """With boxes that a position and a size in float32 give again to the last bit."""
+    sizes = _positions_and_sizes(faces)
+    return replace(faces, boxes=np.hstack([sizes[:, :2], sizes[:, :2] + sizes[:, 2:]]))
+
+
+def stored_faces(rows: Sequence[FaceRecord]) -> Faces:
+    """The faces of one frame's rows, without their tracks."""
+    rows = [row for row in rows if row.status is Status.FACE]
+    sizes = np.array([(row.x, row.y, row.width, row.height) for row in rows], np.float32)
+    sizes = sizes.reshape(-1, 4)
+    points = np.array([row.landmarks for row in rows], np.float32)
+    return Faces(
+        boxes=np.hstack([sizes[:, :2], sizes[:, :2] + sizes[:, 2:]]),
+        scores=np.array([row.score for row in rows], np.float32),
+        landmarks=points.reshape(-1, 5, 2),
+        tracks=np.full(len(rows), NO_TRACK, np.int32),
+        followed=np.array([row.origin is Origin.FOLLOWED for row in rows], np.bool_),
+    )
 
 
 def _positions_and_sizes(faces: Faces) -> np.ndarray[Any, np.dtype[np.float32]]:

@@ -23,6 +23,9 @@ from emoscan.timeline.schema import SCHEMA_VERSION, metadata_path
 # per batch not to matter.
 BATCH_ROWS = 2_000
 
+# What is being written has such a name.
+HIDDEN, WRITING = ".emoscan-", ".writing"
+
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 _SUFFIXES = ", ".join(f".{table_format}" for table_format in TableFormat)
 
@@ -99,9 +102,9 @@ class _FileTable:
         self._out, self._format, self._overwrite = out, table_format, overwrite
         # Another run, even on another computer, may be writing a table of the same name.
         # Nor may a long name grow too long.
-        hidden = f".emoscan-{os.getpid()}-{secrets.token_hex(4)}"
-        self._writing = out.with_name(f"{hidden}.writing")
-        self._metadata_writing = out.with_name(f"{hidden}.meta.json.writing")
+        hidden = f"{HIDDEN}{os.getpid()}-{secrets.token_hex(4)}"
+        self._writing = out.with_name(f"{hidden}{WRITING}")
+        self._metadata_writing = out.with_name(f"{hidden}.meta.json{WRITING}")
         self._pending: list[FaceRecord] = []
         self._rows = 0
         self._failure: BaseException | None = None

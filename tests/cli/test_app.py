@@ -16,9 +16,9 @@ from PIL import Image
 from skimage import data
 
 import emoscan
+from emoscan.batch.job import Job
 from emoscan.cli.console import ProgressView
 from emoscan.events import FramesDone
-from emoscan.pipeline import _Job
 from emoscan.timeline.schema import CSV_COLUMNS
 from emoscan.timeline.writers import _FileTable
 from tests.conftest import Result
@@ -219,7 +219,7 @@ def test_signals_keep_the_rows_so_far(run, portrait_clip, monkeypatch, number, c
 def test_a_second_interrupt_loses_neither_rows_nor_the_word_about_them(
     run, portrait_clip, monkeypatch
 ) -> None:
-    keep = _Job._keep_partial
+    keep = Job._keep_partial
 
     def interrupted_again(self, writer, metadata) -> None:
         os.kill(os.getpid(), signal.SIGINT)
@@ -232,7 +232,7 @@ def test_a_second_interrupt_loses_neither_rows_nor_the_word_about_them(
         if isinstance(event, FramesDone):
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(_Job, "_keep_partial", interrupted_again)
+    monkeypatch.setattr(Job, "_keep_partial", interrupted_again)
     monkeypatch.setattr(ProgressView, "__call__", interrupt)
     result = run("video", portrait_clip, "--out", "t.csv")
     rows = emoscan.read_timeline("t.partial.csv")

@@ -1,0 +1,98 @@
+"""What earlier runs left: tables that are done, and inputs that failed."""
+
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from emoscan.batch.identity import Fingerprint, Making
+from emoscan.batch.manifest import MANIFEST, Entry, Manifest, State, latest, read_manifests
+from emoscan.errors import OutputError, UsageError
+from emoscan.options import RunOptions
+from emoscan.timeline.read import read_metadata
+from emoscan.timeline.schema import metadata_path
+
+
+class History:
+    """The tables and manifests of one place; a batch's folder, or None for a single table."""
+
+    def __init__(self, folder: Path | None, run: RunOptions, making: Making) -> None:
+        self._folder, self._run, self._making = folder, run, making
+        self._writing = threading.Lock()
+        self._manifest = Manifest(folder / _manifest_name(run)) if folder else None
+        known = latest(read_manifests(folder)) if folder and run.resume else {}
+        self._failed = {
+            source: entry for source, entry in known.items() if entry.state is State.FAILED
+        }
+
+    def holds(self, out: Path, input_: Fingerprint) -> bool:
+        """Whether this table is there, made of this input in this way.
+
+        The table itself is asked: a manifest may lack its last line. Raises OutputError where
+        something else lies there.
+        """
+        if not self._run.resume or not out.exists():
+            return False
+        try:
+            metadata = read_metadata(out)
+        except UsageError as error:
+            raise OutputError(
+                f"{error} It is not replaced: move it away, or use --overwrite."
+            ) from error
+        return self._fits(metadata, input_)
+
+    def failure(self, source: str, input_: Fingerprint) -> str | None:
+        """Why an unchanged input failed before, None if it did not or is to be tried again."""
+        entry = self._failed.get(source)
+        if entry is None or self._run.retry_failed:
+            return None
+        before = Fingerprint.from_dict(entry.fingerprint)
+        same = self._making == Making(
+            entry.options_sha256, entry.model_sha256, entry.schema_version
+        )
+        return entry.error if same and input_.fits(before) else None
+
+    def note(self, entry: Entry) -> None:
+        """Take note of an attempt. Raises OutputError."""
+        if self._manifest:
+            self._write(partial(self._manifest.add, entry))
+
+    def begin(self, inputs: int) -> None:
+        """Take note of a run with this many inputs. Raises OutputError."""
+        if self._manifest:
+            self._write(partial(self._manifest.begin, inputs))
+
+    def _write(self, write: Callable[[], None]) -> None:
+        try:
+            with self._writing:
+                write()
+        except OSError as error:
+            raise OutputError(
+                f"The manifest in {self._folder} cannot be written ({error.strerror}); free some "
+                "space, or choose another place with --out. All finished tables are there."
+            ) from error
+
+    def sweep_partial(self, out: Path, input_: Fingerprint) -> None:
+        """Remove what an interrupted run kept of a table that is there now."""
+        for kept in out.parent.glob(f"{_escaped(out.stem)}.partial*{out.suffix}"):
+            with suppress(UsageError, OSError):
+                if self._fits(read_metadata(kept), input_):
+                    kept.unlink()
+                    metadata_path(kept).unlink(missing_ok=True)
+
+    def _fits(self, metadata: Mapping[str, Any], input_: Fingerprint) -> bool:
+        made_of = Fingerprint.from_dict(metadata.get("input"))
+        return self._making.of_metadata(metadata) and input_.fits(made_of)
+
+
+def _manifest_name(run: RunOptions) -> str:
+    """A manifest a shard, so that no two runs write into one."""
+    stem, suffix = MANIFEST.split(".")
+    return f"{stem}.{run.shard.number}-of-{run.shard.of}.{suffix}" if run.shard else MANIFEST
+
+
+def _escaped(name: str) -> str:
+    """For `glob`: its special characters mean themselves."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)

@@ -1,0 +1,170 @@
+"""What became of every input of a batch: one line of JSON for each attempt, synced to the disk."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from dataclasses import fields as dataclass_fields
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from types import NoneType
+from typing import Any
+
+MANIFEST = "manifest.jsonl"
+RUN, INPUTS = "run_began", "inputs"
+
+
+class State(StrEnum):
+    """How an attempt ended."""
+
+    DONE = "done"
+    DONE_WITH_DAMAGE = "done_with_damage"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One attempt at one input.
+
+    `output` is relative to the manifest's folder; `fingerprint` is None where the input could not
+    even be read; `seconds` is how long it took, `ended` when it ended (ISO 8601, UTC).
+    """
+
+    source: str
+    state: State
+    output: str | None = None
+    fingerprint: dict[str, Any] | None = None
+    rows: int = 0
+    frames_expected: int | None = None
+    frames_decoded: int = 0
+    damage: tuple[str, ...] = ()
+    error_class: str | None = None
+    error: str | None = None
+    seconds: float = 0.0
+    ended: str = ""
+    options_sha256: str = ""
+    model_sha256: str = ""
+    schema_version: int = 0
+    versions: dict[str, str | None] = field(default_factory=dict)
+
+    def as_line(self) -> bytes:
+        """It as one line of JSON."""
+        return json.dumps(asdict(self)).encode() + b"\n"
+
+
+# What a file may hold in each field; anything else is no entry.
+_KINDS: dict[str, tuple[type, ...]] = {
+    "source": (str,),
+    "state": (State,),
+    "output": (str, NoneType),
+    "fingerprint": (dict, NoneType),
+    "rows": (int,),
+    "frames_expected": (int, NoneType),
+    "frames_decoded": (int,),
+    "damage": (tuple,),
+    "error_class": (str, NoneType),
+    "error": (str, NoneType),
+    "seconds": (int, float),
+    "ended": (str,),
+    "options_sha256": (str,),
+    "model_sha256": (str,),
+    "schema_version": (int,),
+    "versions": (dict,),
+}
+
+
+class Manifest:
+    """The file of one run's attempts, which grows line by line."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def begin(self, inputs: int) -> None:
+        """A run begins with this many inputs. Raises OSError."""
+        self._append(json.dumps({RUN: _now(), INPUTS: inputs}).encode() + b"\n")
+
+    def add(self, entry: Entry) -> None:
+        """An attempt came to its end. Raises OSError."""
+        self._append(entry.as_line())
+
+    def _append(self, line: bytes) -> None:
+        """Add a line, whole after a torn one, and have it on the disk."""
+        with self.path.open("ab+") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                line = line if file.read(1) == b"\n" else b"\n" + line
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def manifest_files(folder: Path) -> list[Path]:
+    """The manifests of a folder: one, or one a shard."""
+    stem, suffix = MANIFEST.split(".")
+    return sorted({*folder.glob(MANIFEST), *folder.glob(f"{stem}.*-of-*.{suffix}")})
+
+
+def read_manifests(folder: Path) -> list[Entry]:
+    """All attempts of all shards, by the time of their end; what is no whole line is left out."""
+    entries = [entry for path in manifest_files(folder) for entry in _entries(path)]
+    return sorted(entries, key=lambda entry: entry.ended)
+
+
+def planned_inputs(folder: Path) -> int:
+    """How many inputs the last runs of all shards together began with."""
+    return sum(_last_planned(path) for path in manifest_files(folder))
+
+
+def latest(entries: Iterable[Entry]) -> dict[str, Entry]:
+    """The last attempt at each input; one that was skipped is no attempt if another is known."""
+    last: dict[str, Entry] = {}
+    for entry in entries:
+        if entry.state is not State.SKIPPED or entry.source not in last:
+            last[entry.source] = entry
+    return last
+
+
+def _last_planned(path: Path) -> int:
+    inputs = 0
+    for fields in _lines(path):
+        count = fields.get(INPUTS)
+        inputs = count if isinstance(count, int) else inputs
+    return inputs
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _entries(path: Path) -> Iterator[Entry]:
+    for fields in _lines(path):
+        entry = _entry(fields)
+        if entry is not None:
+            yield entry
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The lines that are whole; a crash may have torn one."""
+    with path.open("rb") as file:
+        for line in file:
+            with suppress(ValueError, RecursionError):
+                fields = json.loads(line)
+                if isinstance(fields, dict):
+                    yield fields
+
+
+def _entry(fields: dict[str, Any]) -> Entry | None:
+    known = {name: fields[name] for name in Entry.__slots__ if name in fields}
+    try:
+        words = {"state": State(known["state"]), "damage": tuple(known.get("damage") or ())}
+        entry = Entry(**known | words)
+    except (ValueError, TypeError, KeyError):
+        return None
+    wrong = any(
+        not isinstance(getattr(entry, item.name), _KINDS[item.name])
+        for item in dataclass_fields(Entry)
+    )
+    return None if wrong else entry

@@ -1,0 +1,109 @@
+"""A long input in parts, each a table of its own from the moment it is whole.
+
+They lie beside the table that is being made, in a hidden folder that goes when the table is there.
+A run that goes on begins after the last whole part.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from emoscan.batch.identity import Fingerprint
+from emoscan.batch.lock import LOCK_FILE, locked
+from emoscan.errors import UsageError
+from emoscan.options import TableFormat
+from emoscan.timeline.read import read_metadata, read_records
+from emoscan.timeline.records import FaceRecord
+from emoscan.timeline.writers import TableWriter, open_table
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A whole part: `next_start` is where the input goes on, `damage` what was wrong so far."""
+
+    path: Path
+    next_start: int
+    damage: tuple[str, ...]
+
+    def rows(self) -> Iterator[list[FaceRecord]]:
+        """Its rows, in lists. Raises UsageError."""
+        return read_records(self.path)
+
+
+class Parts:
+    """The parts of one table; a context manager that keeps other runs away from them."""
+
+    def __init__(self, out: Path, making: Mapping[str, Any]) -> None:
+        """`making` is what parts have to agree on to belong together."""
+        self.folder = out.with_name(f".{out.name}.parts")
+        self._making = dict(making)
+        self._whole: list[Part] = []
+        self._writer: TableWriter | None = None
+        self._lock = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._lock.enter_context(locked(self.folder / LOCK_FILE))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """A part that is not whole goes; those that are stay."""
+        if self._writer is not None:
+            self._writer.discard()
+        self._lock.close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a part is at hand that is not whole yet."""
+        return self._writer is not None
+
+    def take_up(self, input_of: Callable[[int], Fingerprint | None]) -> Sequence[Part]:
+        """The whole parts of an earlier run, from the first on, as far as they follow each other.
+
+        `input_of` tells what the part of a number is made of now. The next `write` continues after
+        them.
+        """
+        while (part := self._read(len(self._whole), input_of)) is not None:
+            self._whole.append(part)
+        return tuple(self._whole)
+
+    def write(self, rows: Sequence[FaceRecord]) -> None:
+        """Take more rows of the part at hand. Raises OutputError."""
+        if self._writer is None:
+            path = self._path(len(self._whole))
+            self._writer = open_table(path, TableFormat.PARQUET, overwrite=True)
+        self._writer.write(rows)
+
+    def close_part(self, *, next_start: int, damage: Sequence[str], input_: Fingerprint) -> None:
+        """The part at hand is whole. Raises OutputError."""
+        assert self._writer is not None
+        about = {
+            "number": len(self._whole),
+            "next_start": next_start,
+            "damage": list(damage),
+            "input": input_.as_dict(),
+        }
+        self._writer.commit(self._making | {"part": about})
+        self._writer = None
+        self._whole.append(Part(self._path(len(self._whole)), next_start, tuple(damage)))
+
+    def remove(self) -> None:
+        """The table is there: they are not wanted any more."""
+        self._lock.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number:05}.{TableFormat.PARQUET}"
+
+    def _read(self, number: int, input_of: Callable[[int], Fingerprint | None]) -> Part | None:
+        path = self._path(number)
+        with suppress(UsageError, KeyError, TypeError):
+            metadata = read_metadata(path)
+            about = metadata["part"]
+            agrees = all(metadata.get(name) == value for name, value in self._making.items())
+            made_of, now = Fingerprint.from_dict(about["input"]), input_of(number)
+            if agrees and about["number"] == number and now and now.fits(made_of):
+                return Part(path, int(about["next_start"]), tuple(about["damage"]))
+        return None
