@@ -100,6 +100,9 @@ def _refuse_equal_sources(files: Sequence[MediaFile]) -> None:
 
 
 def _check(outputs: Sequence[Path], files: Sequence[MediaFile], *, run: RunOptions) -> None:
+    if run.shard and len(outputs) == len(files):  # the others' tables are their business
+        pairs = zip(outputs, files, strict=True)
+        outputs = [out for out, file in pairs if run.shard.holds(file.source)]
     _refuse_long_names(outputs)
     _refuse_inputs(outputs, files)
     _refuse_existing(outputs, run)

@@ -95,12 +95,13 @@ class Parts:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _path(self, number: int) -> Path:
-        return self.folder / f"{number:05}.{TableFormat.PARQUET}"
+        # Parquet, but patterns such as timelines/**/*.parquet must not meet them.
+        return self.folder / f"{number:05}.part"
 
     def _read(self, number: int, input_of: Callable[[int], Fingerprint | None]) -> Part | None:
         path = self._path(number)
         with suppress(UsageError, KeyError, TypeError):
-            metadata = read_metadata(path)
+            metadata = read_metadata(path, TableFormat.PARQUET)
             about = metadata["part"]
             agrees = all(metadata.get(name) == value for name, value in self._making.items())
             made_of, now = Fingerprint.from_dict(about["input"]), input_of(number)

@@ -73,10 +73,13 @@ def read_timeline(path: str | os.PathLike[str]) -> pd.DataFrame:
     return frame
 
 
-def read_metadata(path: Path) -> dict[str, Any]:
-    """How a timeline was made, without its rows; {} where nothing tells. Raises UsageError."""
+def read_metadata(path: Path, table_format: TableFormat | None = None) -> dict[str, Any]:
+    """How a timeline was made, without its rows; {} where nothing tells. Raises UsageError.
+
+    Its suffix tells the format where `table_format` does not.
+    """
     with _as_usage_error(path):
-        if format_of(path, None) is not TableFormat.PARQUET:
+        if (table_format or format_of(path, None)) is not TableFormat.PARQUET:
             path.stat()
             return _metadata_beside(path)
         with path.open("rb") as file, pq.ParquetFile(file) as parquet:
