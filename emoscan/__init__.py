@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from emoscan.emotions import EMOTIONS, Emotion
     from emoscan.errors import EmoscanError, ExitCode
+    from emoscan.export.export import Exported, export_timeline
+    from emoscan.export.options import ExportFormat, ExportOptions
     from emoscan.media.find import MediaKind
     from emoscan.options import MinFace, Precision, RunOptions, ScanOptions, TableFormat
     from emoscan.outcome import ScanReport
     from emoscan.pipeline import analyze_images, analyze_video, scan
+    from emoscan.report.plot import plot_timeline
+    from emoscan.report.plot_options import PlotOptions, PlotStyle
+    from emoscan.timeline.options import EpisodeOptions
     from emoscan.timeline.read import read_timeline
     from emoscan.timeline.records import FaceRecord
 
@@ -20,10 +25,16 @@ _HOMES = {
     "EMOTIONS": "emotions",
     "Emotion": "emotions",
     "EmoscanError": "errors",
+    "EpisodeOptions": "timeline.options",
     "ExitCode": "errors",
+    "ExportFormat": "export.options",
+    "ExportOptions": "export.options",
+    "Exported": "export.export",
     "FaceRecord": "timeline.records",
     "MediaKind": "media.find",
     "MinFace": "options",
+    "PlotOptions": "report.plot_options",
+    "PlotStyle": "report.plot_options",
     "Precision": "options",
     "RunOptions": "options",
     "ScanOptions": "options",
@@ -31,6 +42,8 @@ _HOMES = {
     "TableFormat": "options",
     "analyze_images": "pipeline",
     "analyze_video": "pipeline",
+    "export_timeline": "export.export",
+    "plot_timeline": "report.plot",
     "read_timeline": "timeline.read",
     "scan": "pipeline",
 }
@@ -39,10 +52,16 @@ __all__ = [  # noqa: RUF022 - the order of the table above, checked by a test
     "EMOTIONS",
     "Emotion",
     "EmoscanError",
+    "EpisodeOptions",
     "ExitCode",
+    "ExportFormat",
+    "ExportOptions",
+    "Exported",
     "FaceRecord",
     "MediaKind",
     "MinFace",
+    "PlotOptions",
+    "PlotStyle",
     "Precision",
     "RunOptions",
     "ScanOptions",
@@ -50,6 +69,8 @@ __all__ = [  # noqa: RUF022 - the order of the table above, checked by a test
     "TableFormat",
     "analyze_images",
     "analyze_video",
+    "export_timeline",
+    "plot_timeline",
     "read_timeline",
     "scan",
 ]

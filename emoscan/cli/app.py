@@ -25,9 +25,11 @@ from emoscan.cli.endings import (
     listen_to_signals,
     stop,
 )
-from emoscan.cli.parameters import FOLDER, takes_options
+from emoscan.cli.parameters import FOLDER, TIMELINE, takes_options
+from emoscan.cli.products import print_export, print_plot
 from emoscan.cli.training import TrainingView, print_evaluation, print_training
 from emoscan.errors import EmoscanError, ExitCode, OutputError, UsageError
+from emoscan.export.options import ExportOptions
 from emoscan.media.find import MediaKind
 from emoscan.options import (
     STANDARD_OUTPUT,
@@ -39,6 +41,8 @@ from emoscan.options import (
     TrainOptions,
 )
 from emoscan.outcome import ScanReport
+from emoscan.report.plot_options import PlotOptions
+from emoscan.timeline.options import EpisodeOptions
 
 # Of RunOptions: photos are one input, and stay in this process.
 NOT_FOR_PHOTOS = frozenset({"decode_in_process", "workers", "retry_failed", "verify"})
@@ -121,6 +125,35 @@ def status(folder: Path, options: StatusOptions) -> None:
     from emoscan.cli.status import print_status
 
     print_status(read_status(folder), as_json=options.json)
+
+
+@app.command()
+@takes_options(PlotOptions, EpisodeOptions, TerminalOptions, arguments=(TIMELINE,))
+def plot(
+    timeline: Path, options: PlotOptions, episodes: EpisodeOptions, terminal: TerminalOptions
+) -> None:
+    """Draw a timeline as a figure for print: scores over time, and episodes."""
+    console = make_console(terminal)
+    with ending_in_a_sentence(console, terminal, lambda _: None):
+        listen_to_signals()
+        from emoscan.report.plot import write_plot
+
+        print_plot(write_plot(timeline, options, episodes), console=console, options=terminal)
+
+
+@app.command()
+@takes_options(ExportOptions, EpisodeOptions, TerminalOptions, arguments=(TIMELINE,))
+def export(
+    timeline: Path, options: ExportOptions, episodes: EpisodeOptions, terminal: TerminalOptions
+) -> None:
+    """Write a timeline for other programs: ELAN, Praat, or a fixed step for R."""
+    console = make_console(terminal)
+    with ending_in_a_sentence(console, terminal, lambda _: None):
+        listen_to_signals()
+        from emoscan.export.export import export_timeline
+
+        exported = export_timeline(timeline, options, episodes=episodes)
+        print_export(exported, console=console, options=terminal)
 
 
 @app.command()

@@ -97,14 +97,42 @@ def open_stream(stream: BinaryIO, table_format: TableFormat) -> TableWriter:
     return _StreamTable(stream, _streamable(table_format))
 
 
+@contextmanager
+def whole_file(out: Path, *, overwrite: bool) -> Iterator[Path]:
+    """A name to write a file to that will be called `out` once the block has ended well.
+
+    Its folder is made where it is missing. Raises OutputError where `out` exists and may not be
+    replaced, or cannot be written; what the block raises removes what it wrote.
+    """
+    writing = out.with_name(_hidden_name())
+    with _in_words(out):
+        _refuse_existing(out, overwrite=overwrite)
+        out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with _in_words(out):
+            yield writing
+        with undisturbed(), _in_words(out):
+            with writing.open("r+b") as file:
+                os.fsync(file.fileno())
+            _give_name(writing, out, overwrite=overwrite)
+            _sync_folder(out.parent)
+    finally:
+        with suppress(OSError):
+            writing.unlink(missing_ok=True)
+
+
+def refuse_existing(out: Path, *, overwrite: bool) -> None:
+    """Raise OutputError where `out` is a folder, or exists and may not be replaced."""
+    with _in_words(out):
+        _refuse_existing(out, overwrite=overwrite)
+
+
 class _FileTable:
     def __init__(self, out: Path, table_format: TableFormat, *, overwrite: bool) -> None:
         self._out, self._format, self._overwrite = out, table_format, overwrite
-        # Another run, even on another computer, may be writing a table of the same name.
-        # Nor may a long name grow too long.
-        hidden = f"{HIDDEN}{os.getpid()}-{secrets.token_hex(4)}"
-        self._writing = out.with_name(f"{hidden}{WRITING}")
-        self._metadata_writing = out.with_name(f"{hidden}.meta.json{WRITING}")
+        hidden = _hidden_name()
+        self._writing = out.with_name(hidden)
+        self._metadata_writing = out.with_name(f"{Path(hidden).stem}.meta.json{WRITING}")
         self._pending: list[FaceRecord] = []
         self._rows = 0
         self._failure: BaseException | None = None
@@ -311,8 +339,24 @@ def _refuse_existing(out: Path, *, overwrite: bool) -> None:
         raise _exists_already(out)
 
 
+def _hidden_name() -> str:
+    # Another run, even on another computer, may be writing a file of the same name.
+    # Nor may a long name grow too long.
+    return f"{HIDDEN}{os.getpid()}-{secrets.token_hex(4)}{WRITING}"
+
+
 def _exists_already(out: Path) -> OutputError:
     return OutputError(f"{out} exists already; use --overwrite to replace it.")
+
+
+def _give_name(writing: Path, final: Path, *, overwrite: bool) -> None:
+    if overwrite:
+        writing.replace(final)
+        return
+    try:
+        _move_without_replacing(writing, final)
+    except FileExistsError as error:
+        raise _exists_already(final) from error
 
 
 def _move_without_replacing(writing: Path, final: Path) -> None:
