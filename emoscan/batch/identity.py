@@ -53,9 +53,12 @@ class Fingerprint:
     def from_dict(cls, fields: Any) -> Self | None:
         """What `as_dict` gave, through JSON; None for anything else."""
         try:
-            return cls(**fields)
+            read = cls(**fields)
         except TypeError:
             return None
+        known = isinstance(read.size_bytes, int) and isinstance(read.mtime_ns, int)
+        digests = isinstance(read.ends_sha256, str) and isinstance(read.whole_sha256, str | None)
+        return read if known and digests else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ MAX_ERRORS_IN_A_ROW = 1000
 VP8_SHOW_FRAME = 0x10
 
 Failed = Callable[[Exception], None]
+Alive = Callable[[], None]
 if TYPE_CHECKING:
     VideoPacket = Packet[VideoStream]
 else:  # generic for type checkers only
@@ -93,13 +94,17 @@ def no_picture(stream: VideoStream, file: MediaFile) -> MediaError:
 
 
 def packets(
-    container: InputContainer, stream: VideoStream, failed: Failed
+    container: InputContainer, stream: VideoStream, failed: Failed, alive: Alive
 ) -> Iterator[VideoPacket]:
-    """The stream's packets that hold data; `failed` is told of errors, reading goes on."""
+    """The stream's packets that hold data; `failed` is told of errors, reading goes on.
+
+    `alive` is called at each: whoever waits for a frame learns that there is progress.
+    """
     errors = 0
     while errors < MAX_ERRORS_IN_A_ROW:
         try:
             for packet in container.demux(stream):
+                alive()
                 if packet.size:
                     errors = 0
                     yield packet

@@ -34,15 +34,20 @@ LEAST_SLOTS, MOST_SLOTS = 6, 64
 # one that is read, and one for the time in which either is late.
 RESERVE = 3
 PAGE_BYTES = 4096
+# Of memory that can be asked for: the largest pictures that are taken, in all of FFmpeg's threads,
+# fit, and what a machine has not is refused all the same.
+ADDRESS_BYTES = 16 * 2**30
+# Whoever waits hears this often that there is progress.
+HEARTBEAT_S = 1.0
 # What the end may take once nobody asks for anything any more.
 GRACE_S = 1.0
 
 
 def main(memory_key: str) -> None:
     """Answer requests until nobody can ask any more, be it that the other process was killed."""
+    _limit_memory()
     # Ctrl-C goes to everything that a terminal runs; what becomes of it the other one decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # A limit of memory for broken files would be set here.
     answers = _private_stdout()
     inbox = _Inbox()
     threading.Thread(target=inbox.fill, args=(sys.stdin.buffer,), daemon=True).start()
@@ -52,6 +57,15 @@ def main(memory_key: str) -> None:
             decoder.answer(request)
         except OSError:  # nobody reads the answers
             os._exit(1)  # for an orderly exit would try to write once more
+
+
+def _limit_memory() -> None:
+    """A broken file that wants 50 GB gets an error, or ends this process and not the computer."""
+    with suppress(ImportError, ValueError, OSError):  # Windows; or there is a lower limit already
+        import resource
+
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_BYTES, hard))
 
 
 def _private_stdout() -> BinaryIO:
@@ -137,6 +151,7 @@ class _Decoder:
         self._answers = answers
         self._slots = slots
         self._video: Video | None = None
+        self._last_sent_s = time.monotonic()
 
     def answer(self, request: Message) -> None:
         """Do what is asked for; what fails is an answer too."""
@@ -152,7 +167,7 @@ class _Decoder:
 
     def _open(self, file: MediaFile) -> None:
         self._video = None
-        self._video = open_video(file)
+        self._video = open_video(file, self._alive)
         times = self._video.time_s
         self._send({"info": self._video.info.as_dict(), "frames": len(times)}, times.tobytes())
 
@@ -169,6 +184,12 @@ class _Decoder:
     def _shared(self, item: Frame | Unreadable) -> Message:
         return self._slots.put(item.rgb()) if isinstance(item, Frame) else {}
 
+    def _alive(self) -> None:
+        """There is progress, if no answer yet: frames may be skipped by the thousand."""
+        if time.monotonic() - self._last_sent_s > HEARTBEAT_S:
+            self._send({"alive": True})
+
     def _send(self, message: Message, data: bytes = b"") -> None:
+        self._last_sent_s = time.monotonic()
         self._answers.write(json.dumps(message).encode() + b"\n" + data)
         self._answers.flush()

@@ -24,6 +24,7 @@ from emoscan.media.packets import selected_indices
 from emoscan.media.picture import OnDemand, Pixels
 from emoscan.media.shared import SharedMemory
 from emoscan.media.source import VideoInfo
+from emoscan.media.watchdog import Watchdog
 from emoscan.options import ScanOptions
 from emoscan.types import Frame, Unreadable
 
@@ -44,6 +45,8 @@ ALLOCATION = {
 }
 # What an orderly end of the process may take.
 PATIENCE_S = 5.0
+# It tells every second that there is progress: after so long a silence it hangs.
+SILENCE_S = 60.0
 # Which of the options say what to decode.
 SAMPLING = ("fps", "every", "start_s", "end_s")
 
@@ -236,6 +239,7 @@ class _Child:
             ) from error
         assert self._process.stdin and self._process.stdout
         self._requests, self._answers = self._process.stdin, self._process.stdout
+        self._watchdog = Watchdog(self._process.kill, silence_s=SILENCE_S)
 
     @property
     def pid(self) -> int:
@@ -261,19 +265,11 @@ class _Child:
         self._send(message)
 
     def answer(self) -> Message:
-        """The next answer. Raises MediaError, ProcessEndedError.
-
-        Here one waits for the process, as long as it takes: a watchdog would look on from here.
-        """
+        """The next answer. Raises MediaError, ProcessEndedError."""
         for offset in self._memory.returned():
             self._send({"returned": offset})
-        try:
-            line = self._answers.readline()
-        except ValueError:  # closed, since another video has been asked for meanwhile
-            line = b""
-        if not line.endswith(b"\n"):
-            raise self._ended()
-        answer: Message = json.loads(line)
+        while "alive" in (answer := self._line()):
+            pass
         if "error" in answer:
             self.done()
             raise MediaError(answer["error"])
@@ -281,6 +277,18 @@ class _Child:
             self.done()
             raise _bug(answer)
         return answer
+
+    def _line(self) -> Message:
+        """The next line, which the watchdog sees to. Raises ProcessEndedError."""
+        with self._watchdog.watching():
+            try:
+                line = self._answers.readline()
+            except ValueError:  # closed, since another video has been asked for meanwhile
+                line = b""
+        if not line.endswith(b"\n"):
+            raise self._ended()
+        message: Message = json.loads(line)
+        return message
 
     def done(self) -> None:
         """The request is answered."""
@@ -312,6 +320,7 @@ class _Child:
     def kill(self) -> None:
         """End it at once: it has nothing that could be lost."""
         self._process.kill()
+        self._watchdog.end()
         self._process.wait()
         for pipe in (self._requests, self._answers):
             with suppress(OSError):
@@ -324,6 +333,8 @@ class _Child:
             self._requests.flush()
 
     def _ended(self) -> ProcessEndedError:
+        if (silence_s := self._watchdog.bitten_after_s) is not None:
+            return ProcessEndedError(f"the decoder hung for {silence_s:.0f} s and was ended")
         try:
             code = self._process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:

@@ -15,6 +15,7 @@ from emoscan.errors import MediaError
 from emoscan.media.colours import Converter, Upright
 from emoscan.media.container import (
     DECODE_ERRORS,
+    Alive,
     VideoPacket,
     decode,
     is_shown,
@@ -52,11 +53,18 @@ MICROSECOND = Fraction(1, 1_000_000)
 SEGMENT_S = 600.0
 
 
-def open_video(file: MediaFile) -> "Video":
-    """Read the times of all packets and the first frame. Raises MediaError."""
+def nobody_waits() -> None:
+    """For who is not told that there is progress."""
+
+
+def open_video(file: MediaFile, alive: Alive = nobody_waits) -> "Video":
+    """Read the times of all packets and the first frame. Raises MediaError.
+
+    `alive` is called at every packet, now and while frames are read.
+    """
     with open_container(file) as container:
         stream = video_stream(container, file)
-        log, sample = _survey(container, stream)
+        log, sample = _survey(container, stream, alive)
         if sample is None:
             raise no_picture(stream, file)
         start_s = _start_s(container, stream, log)
@@ -64,7 +72,7 @@ def open_video(file: MediaFile) -> "Video":
         info = _info(container, stream, sample=sample, times=times, start_s=float(start_s))
         converter = Converter(Upright.of(sample), file.source)
     converter.rgb(sample)  # better to learn now of pixels that cannot be converted
-    return Video(file, info=info, times=times, converter=converter)
+    return Video(file, info=info, times=times, converter=converter, alive=alive)
 
 
 class Video:
@@ -75,13 +83,20 @@ class Video:
     """
 
     def __init__(
-        self, file: MediaFile, *, info: VideoInfo, times: PacketTimes, converter: Converter
+        self,
+        file: MediaFile,
+        *,
+        info: VideoInfo,
+        times: PacketTimes,
+        converter: Converter,
+        alive: Alive = nobody_waits,
     ) -> None:
         self.file = file
         self.info = info
         self.damage: tuple[str, ...] = ()
         self._times = times
         self._converter = converter
+        self._alive = alive
         self._running: Generator[Frame | Unreadable] | None = None
 
     def __enter__(self) -> Self:
@@ -173,7 +188,9 @@ class Video:
         with self._opened_before(first) as container:
             stream = video_stream(container, self.file)
             stream.thread_type = threads
-            frames = _numbered_frames(container, stream, self._times, losses)
+            frames = _numbered_frames(
+                container, stream, times=self._times, losses=losses, alive=self._alive
+            )
             yield from by_output(frames) if self._times.ordered_by_decoder else frames
 
     def _opened_before(self, index: int) -> InputContainer:
@@ -259,12 +276,14 @@ def _frames(number: int) -> str:
     return f"{number:,} frame was" if number == 1 else f"{number:,} frames were"
 
 
-def _survey(container: InputContainer, stream: VideoStream) -> tuple[PacketLog, VideoFrame | None]:
+def _survey(
+    container: InputContainer, stream: VideoStream, alive: Alive
+) -> tuple[PacketLog, VideoFrame | None]:
     """Note every packet, and decode up to the first frame."""
     log = PacketLog()
     frames: list[VideoFrame] = []
     has_pts = container.format.name not in WITHOUT_PTS
-    for packet in packets(container, stream, _ignore):
+    for packet in packets(container, stream, _ignore, alive):
         if is_shown(packet):
             pts = packet.pts if has_pts else None
             log.add(pts=pts, dts=packet.dts, duration=packet.duration, key=packet.is_keyframe)
@@ -343,11 +362,16 @@ def _declared_duration_s(
 
 
 def _numbered_frames(
-    container: InputContainer, stream: VideoStream, times: PacketTimes, losses: Losses
+    container: InputContainer,
+    stream: VideoStream,
+    *,
+    times: PacketTimes,
+    losses: Losses,
+    alive: Alive,
 ) -> Iterator[tuple[int, VideoFrame]]:
     """Decode from where the container stands; each frame with the index of its packet."""
     index_of = _by_time(times) if times.unique else _by_place(times)
-    for packet in packets(container, stream, losses.failed):
+    for packet in packets(container, stream, losses.failed, alive):
         index = index_of(packet)
         losses.at(index)
         if packet.is_corrupt:
@@ -404,6 +428,8 @@ def _next_key(container: InputContainer, stream: VideoStream, times: PacketTimes
     """The index of the first key frame from where the container stands."""
     index_of = _by_time(times)
     keys = (
-        index_of(packet) for packet in packets(container, stream, _ignore) if packet.is_keyframe
+        index_of(packet)
+        for packet in packets(container, stream, _ignore, nobody_waits)
+        if packet.is_keyframe
     )
     return next((index for index in keys if index is not None), None)

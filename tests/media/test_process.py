@@ -181,6 +181,47 @@ def test_a_process_that_is_killed_costs_its_frames_and_not_the_next_file(clip):
             assert all(isinstance(frame, Frame) for frame in video.frames(ALL))
 
 
+def test_a_decoder_that_hangs_costs_its_frames_and_not_the_next_file(clip, monkeypatch):
+    with DecoderProcess() as process:
+        with process.open(named(clip)) as video:
+            monkeypatch.setattr(process._child._watchdog, "_silence_s", 1.0)
+            frames = video.frames(ALL)
+            items = [next(frames) for _ in range(3)]
+            os.kill(process.pid, signal.SIGSTOP)
+            items += frames
+        assert [item.index for item in items] == list(range(FRAMES))
+        assert any(isinstance(item, Unreadable) for item in items)
+        assert "the decoder hung for 1 s and was ended" in video.damage[0]
+        assert process.open(named(clip)).info.packets == FRAMES
+
+
+def test_a_decoder_that_makes_progress_is_waited_for(tmp_path, monkeypatch):
+    """Between frames that are looked at lie thousands that are not, each a heartbeat or less."""
+    slow = (
+        "import sys, time; sys.path[:] = sys.argv[2:];"
+        "from emoscan.media import decoder, container;"
+        "decoder.HEARTBEAT_S = 0.1; decode = container.decode;"
+        "from emoscan.media import video;"
+        "video.decode = lambda *a: (time.sleep(0.1), decode(*a))[1];"
+        "decoder.main(sys.argv[1])"
+    )
+    clip = write_clip(tmp_path / "slow.mp4", even_times(40))
+    monkeypatch.setattr("emoscan.media.process.BOOT", slow)
+    with DecoderProcess() as process:
+        process.open(named(clip))  # which takes long: libraries have to be loaded
+        monkeypatch.setattr(process._child._watchdog, "_silence_s", 2.0)
+        video = process.open(named(clip))
+        # Four seconds of decoding, twice as long as a silence may be.
+        frames = list(video.frames(ScanOptions(every=39)))
+    assert [type(frame) for frame in frames] == [Frame, Frame] and video.damage == ()
+
+
+@pytest.mark.skipif(not Path("/proc/self/limits").exists(), reason="needs /proc")
+def test_a_decoder_may_not_take_all_memory(decoder):
+    decoder.start()
+    assert wait_until(lambda: str(16 * 2**30) in Path(f"/proc/{decoder.pid}/limits").read_text())
+
+
 def test_a_process_that_ends_while_it_opens_a_file(clip):
     with DecoderProcess() as process:
         process.start()
