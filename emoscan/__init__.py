@@ -17,14 +17,16 @@ if TYPE_CHECKING:
     from emoscan.pipeline import analyze_images, analyze_video, scan
     from emoscan.report.plot import plot_timeline
     from emoscan.report.plot_options import PlotOptions, PlotStyle
-    from emoscan.timeline.options import EpisodeOptions
+    from emoscan.timeline.episodes import find_episodes
+    from emoscan.timeline.options import EpisodeOptions, SummaryOptions
     from emoscan.timeline.read import read_timeline
     from emoscan.timeline.records import FaceRecord
+    from emoscan.timeline.summary import summarise
 
 _HOMES = {
     "EMOTIONS": "emotions",
-    "Emotion": "emotions",
     "EmoscanError": "errors",
+    "Emotion": "emotions",
     "EpisodeOptions": "timeline.options",
     "ExitCode": "errors",
     "ExportFormat": "export.options",
@@ -39,13 +41,16 @@ _HOMES = {
     "RunOptions": "options",
     "ScanOptions": "options",
     "ScanReport": "outcome",
+    "SummaryOptions": "timeline.options",
     "TableFormat": "options",
     "analyze_images": "pipeline",
     "analyze_video": "pipeline",
     "export_timeline": "export.export",
+    "find_episodes": "timeline.episodes",
     "plot_timeline": "report.plot",
     "read_timeline": "timeline.read",
     "scan": "pipeline",
+    "summarise": "timeline.summary",
 }
 
 __all__ = [  # noqa: RUF022 - the order of the table above, checked by a test
@@ -66,13 +71,16 @@ __all__ = [  # noqa: RUF022 - the order of the table above, checked by a test
     "RunOptions",
     "ScanOptions",
     "ScanReport",
+    "SummaryOptions",
     "TableFormat",
     "analyze_images",
     "analyze_video",
     "export_timeline",
     "plot_timeline",
+    "find_episodes",
     "read_timeline",
     "scan",
+    "summarise",
 ]
 
 

@@ -84,10 +84,13 @@ def make_console(options: TerminalOptions) -> Console:
     return _Stderr(stderr=True, no_color=options.no_color or None, highlight=False, soft_wrap=True)
 
 
-def write_data(text: str) -> None:
+def write_data(data: str | bytes) -> None:
     """Write to stdout. Raises OutputError where it cannot take it, but for a reader that left."""
     try:
-        sys.stdout.write(text)
+        if isinstance(data, bytes):
+            sys.stdout.buffer.write(data)
+        else:
+            sys.stdout.write(data)
         sys.stdout.flush()
     except BrokenPipeError:
         raise
