@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from emoscan.options import MinFace, Precision, RunOptions, ScanOptions, TableFormat
     from emoscan.outcome import ScanReport
     from emoscan.pipeline import analyze_images, analyze_video, scan
+    from emoscan.report.html import WrittenReport, write_report
+    from emoscan.report.page_options import ReportOptions
     from emoscan.report.plot import plot_timeline
     from emoscan.report.plot_options import PlotOptions, PlotStyle
     from emoscan.timeline.episodes import find_episodes
@@ -38,11 +40,13 @@ _HOMES = {
     "PlotOptions": "report.plot_options",
     "PlotStyle": "report.plot_options",
     "Precision": "options",
+    "ReportOptions": "report.page_options",
     "RunOptions": "options",
     "ScanOptions": "options",
     "ScanReport": "outcome",
     "SummaryOptions": "timeline.options",
     "TableFormat": "options",
+    "WrittenReport": "report.html",
     "analyze_images": "pipeline",
     "analyze_video": "pipeline",
     "export_timeline": "export.export",
@@ -51,12 +55,13 @@ _HOMES = {
     "read_timeline": "timeline.read",
     "scan": "pipeline",
     "summarise": "timeline.summary",
+    "write_report": "report.html",
 }
 
-__all__ = [  # noqa: RUF022 - the order of the table above, checked by a test
+__all__ = [
     "EMOTIONS",
-    "Emotion",
     "EmoscanError",
+    "Emotion",
     "EpisodeOptions",
     "ExitCode",
     "ExportFormat",
@@ -68,19 +73,22 @@ __all__ = [  # noqa: RUF022 - the order of the table above, checked by a test
     "PlotOptions",
     "PlotStyle",
     "Precision",
+    "ReportOptions",
     "RunOptions",
     "ScanOptions",
     "ScanReport",
     "SummaryOptions",
     "TableFormat",
+    "WrittenReport",
     "analyze_images",
     "analyze_video",
     "export_timeline",
-    "plot_timeline",
     "find_episodes",
+    "plot_timeline",
     "read_timeline",
     "scan",
     "summarise",
+    "write_report",
 ]
 
 

@@ -1,8 +1,6 @@
 """The commands. Heavy modules are imported inside them, so that --help answers at once."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -10,6 +8,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
+from emoscan.cli.analysis import COMMANDS
 from emoscan.cli.console import (
     ProgressView,
     TerminalOptions,
@@ -27,12 +26,9 @@ from emoscan.cli.endings import (
     listen_to_signals,
     stop,
 )
-from emoscan.cli.parameters import FOLDER, TIMELINE, TIMELINES, takes_options
-from emoscan.cli.products import print_export, print_plot
-from emoscan.cli.tables import Output, TableOptions, put_episodes, put_summary
+from emoscan.cli.parameters import FOLDER, takes_options
 from emoscan.cli.training import TrainingView, print_evaluation, print_training
 from emoscan.errors import EmoscanError, ExitCode, OutputError, UsageError
-from emoscan.export.options import ExportOptions
 from emoscan.media.find import MediaKind
 from emoscan.options import (
     STANDARD_OUTPUT,
@@ -44,8 +40,6 @@ from emoscan.options import (
     TrainOptions,
 )
 from emoscan.outcome import ScanReport
-from emoscan.report.plot_options import PlotOptions
-from emoscan.timeline.options import EpisodeOptions, SummaryOptions
 
 # Of RunOptions: photos are one input, and stay in this process.
 NOT_FOR_PHOTOS = frozenset({"decode_in_process", "workers", "retry_failed", "verify"})
@@ -57,9 +51,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-
-# Commands whose result is a table take --json for that.
-NO_REPORT = frozenset({"json"})
 
 # click's UsageError: typer imports click or carries a copy of its own, depending on its version.
 COMMAND_LINE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
@@ -83,41 +74,8 @@ def folder(
     _scan_and_exit(MediaKind.PHOTO, paths, options=options, run=run, terminal=terminal)
 
 
-@app.command()
-@takes_options(
-    EpisodeOptions, TableOptions, TerminalOptions, without=NO_REPORT, arguments=(TIMELINES,)
-)
-def episodes(
-    timelines: list[Path], options: EpisodeOptions, table: TableOptions, terminal: TerminalOptions
-) -> None:
-    """Find when each face's expressions begin, peak and end.
-
-    An episode is a stretch of time in which one class is the likeliest and
-    its smoothed score at least --low, and at some time at least --high.
-    Onset and offset are known to half the smoothing and a frame.
-    Scores are of apparent expression, not of what a person feels.
-    """
-    with _table_command(table, terminal) as output:
-        put_episodes(timelines, options, output)
-
-
-@app.command()
-@takes_options(
-    SummaryOptions, TableOptions, TerminalOptions, without=NO_REPORT, arguments=(TIMELINES,)
-)
-def summary(
-    timelines: list[Path], options: SummaryOptions, table: TableOptions, terminal: TerminalOptions
-) -> None:
-    """Sum up each face's expressions: shares of time, means, quantiles, coverage.
-
-    Everything is weighted by how long each frame was to be seen.
-    Coverage is frames with a face ÷ readable frames; unreadable ones are
-    counted apart. Where there is no face, figures are empty.
-    Valence index: mean of happy − max(angry, disgust, fear, sad).
-    Scores are of apparent expression, not of what a person feels.
-    """
-    with _table_command(table, terminal) as output:
-        put_summary(timelines, options, output)
+for command in COMMANDS:
+    app.command()(command)
 
 
 @app.command()
@@ -171,35 +129,6 @@ def status(folder: Path, options: StatusOptions) -> None:
 
 
 @app.command()
-@takes_options(PlotOptions, EpisodeOptions, TerminalOptions, arguments=(TIMELINE,))
-def plot(
-    timeline: Path, options: PlotOptions, episodes: EpisodeOptions, terminal: TerminalOptions
-) -> None:
-    """Draw a timeline as a figure for print: scores over time, and episodes."""
-    console = make_console(terminal)
-    with ending_in_a_sentence(console, terminal, lambda _: None):
-        listen_to_signals()
-        from emoscan.report.plot import write_plot
-
-        print_plot(write_plot(timeline, options, episodes), console=console, options=terminal)
-
-
-@app.command()
-@takes_options(ExportOptions, EpisodeOptions, TerminalOptions, arguments=(TIMELINE,))
-def export(
-    timeline: Path, options: ExportOptions, episodes: EpisodeOptions, terminal: TerminalOptions
-) -> None:
-    """Write a timeline for other programs: ELAN, Praat, or a fixed step for R."""
-    console = make_console(terminal)
-    with ending_in_a_sentence(console, terminal, lambda _: None):
-        listen_to_signals()
-        from emoscan.export.export import export_timeline
-
-        exported = export_timeline(timeline, options, episodes=episodes)
-        print_export(exported, console=console, options=terminal)
-
-
-@app.command()
 def info(
     weights: Annotated[
         Path | None, typer.Option(help="Tell of these weights, not the shipped ones.")
@@ -224,14 +153,6 @@ def _root(
     ] = False,
 ) -> None:
     pass
-
-
-@contextmanager
-def _table_command(table: TableOptions, terminal: TerminalOptions) -> Iterator[Output]:
-    console = make_console(terminal)
-    with ending_in_a_sentence(console, terminal, lambda _: None):
-        listen_to_signals()
-        yield Output(console=console, table=table, terminal=terminal)
 
 
 def _scan_and_exit(
