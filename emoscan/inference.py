@@ -11,9 +11,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +24,11 @@ from emoscan.options import Backend, Precision
 from emoscan.runtime import DTYPES, Runtime
 
 Forward = Callable[[Tensor], Tensor]
+
+LARGEST_BATCH = 256
+# Enough for the pyramids of several sizes of pictures; by default OpenVINO keeps 5,000, and photos
+# of all sizes would fill hundreds of megabytes.
+KEPT_KERNELS = "1024"
 
 OPENVINO_PRECISIONS = {Precision.FP32: "f32", Precision.BF16: "bf16"}
 
@@ -56,6 +63,7 @@ def _by_openvino(network: nn.Module, example: Tensor, runtime: Runtime) -> Forwa
         "INFERENCE_NUM_THREADS": runtime.threads * runtime.streams,
         "NUM_STREAMS": runtime.streams,
         "ENABLE_CPU_PINNING": False,  # else the threads of all networks share the first core
+        "CPU_RUNTIME_CACHE_CAPACITY": KEPT_KERNELS,
     }
     model = _stored(network, example)
     compiled = _core().compile_model(_on_channels_last(model), "CPU", settings)
@@ -63,9 +71,23 @@ def _by_openvino(network: nn.Module, example: Tensor, runtime: Runtime) -> Forwa
     def forward(images: Tensor) -> Tensor:
         pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
         # A request belongs to one thread at a time; making one costs little.
-        return torch.from_numpy(compiled.create_infer_request().infer([pixels])[0].copy())
+        request = compiled.create_infer_request()
+        borders = list(accumulate(batch_sizes(len(pixels)), initial=0))
+        parts = [request.infer([pixels[a:b]])[0].copy() for a, b in pairwise(borders)]
+        return torch.from_numpy(np.concatenate(parts))
 
     return forward
+
+
+def batch_sizes(count: int) -> list[int]:
+    """Powers of two that add up to `count`, the largest first; [0] for nothing.
+
+    OpenVINO keeps kernels and memory for every shape that it has met, up to 15 MB for one of the
+    classifier's: with batches of any size the process would grow for hours.
+    """
+    full, rest = divmod(count, LARGEST_BATCH)
+    powers = (1 << bit for bit in reversed(range(rest.bit_length())))
+    return [LARGEST_BATCH] * full + [power for power in powers if rest & power] or [0]
 
 
 @cache

@@ -46,7 +46,9 @@ def test_each_face_is_of_its_very_frame(timeline, clip):
         picture = pixels(uri)
         assert picture.shape == (SIDE_PX, SIDE_PX, 3)
         assert abs(float(picture.mean()) - level(frame)) < 4
-    assert events[0] == FileStarted("levels.mp4", 4) and events[-1] == FramesDone("levels.mp4", 4, 5)
+    assert events[0] == FileStarted("levels.mp4", 4) and events[-1] == FramesDone(
+        "levels.mp4", 4, 5
+    )
 
 
 def test_the_box_is_in_the_middle_and_enlarged(timeline, tmp_path):
