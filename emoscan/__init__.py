@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from emoscan.options import MinFace, Precision, RunOptions, ScanOptions, TableFormat
     from emoscan.outcome import ScanReport
     from emoscan.pipeline import analyze_images, analyze_video, scan
+    from emoscan.report.annotate import annotate_photos, annotate_video
     from emoscan.report.html import WrittenReport, write_report
+    from emoscan.report.options import AnnotateOptions
+    from emoscan.report.outcome import AnnotateReport
     from emoscan.report.page_options import ReportOptions
     from emoscan.report.plot import plot_timeline
     from emoscan.report.plot_options import PlotOptions, PlotStyle
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from emoscan.timeline.summary import summarise
 
 _HOMES = {
+    "AnnotateOptions": "report.options",
+    "AnnotateReport": "report.outcome",
     "EMOTIONS": "emotions",
     "EmoscanError": "errors",
     "Emotion": "emotions",
@@ -49,6 +54,8 @@ _HOMES = {
     "WrittenReport": "report.html",
     "analyze_images": "pipeline",
     "analyze_video": "pipeline",
+    "annotate_photos": "report.annotate",
+    "annotate_video": "report.annotate",
     "export_timeline": "export.export",
     "find_episodes": "timeline.episodes",
     "plot_timeline": "report.plot",
@@ -58,7 +65,9 @@ _HOMES = {
     "write_report": "report.html",
 }
 
-__all__ = [
+__all__ = [  # noqa: RUF022 - the order of the table above, checked by a test
+    "AnnotateOptions",
+    "AnnotateReport",
     "EMOTIONS",
     "EmoscanError",
     "Emotion",
@@ -82,6 +91,8 @@ __all__ = [
     "WrittenReport",
     "analyze_images",
     "analyze_video",
+    "annotate_photos",
+    "annotate_video",
     "export_timeline",
     "find_episodes",
     "plot_timeline",

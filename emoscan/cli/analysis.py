@@ -9,19 +9,29 @@ from pathlib import Path
 
 from rich.console import Console
 
+from emoscan.cli.annotating import annotate_and_exit
 from emoscan.cli.console import ProgressView, TerminalOptions, make_console
 from emoscan.cli.endings import ending_in_a_sentence, listen_to_signals
 from emoscan.cli.page import print_written
-from emoscan.cli.parameters import TIMELINE, TIMELINES, takes_options
+from emoscan.cli.parameters import MEDIA, TIMELINE, TIMELINES, takes_options
 from emoscan.cli.products import print_export, print_plot
 from emoscan.cli.tables import Output, TableOptions, put_episodes, put_summary
 from emoscan.export.options import ExportOptions
+from emoscan.report.options import AnnotateOptions
 from emoscan.report.page_options import ReportOptions
 from emoscan.report.plot_options import PlotOptions
 from emoscan.timeline.options import EpisodeOptions, SummaryOptions
 
 # Commands whose result is a table take --json for that.
 NO_REPORT = frozenset({"json"})
+
+
+@takes_options(AnnotateOptions, TerminalOptions, arguments=(MEDIA, TIMELINE))
+def annotate(
+    media: Path, timeline: Path, options: AnnotateOptions, terminal: TerminalOptions
+) -> None:
+    """Draw a timeline onto a copy of its video or photos, or hide the faces there."""
+    annotate_and_exit(media, timeline, options=options, terminal=terminal)
 
 
 @takes_options(
@@ -112,4 +122,11 @@ def _a_sentence_at_the_end(terminal: TerminalOptions) -> Iterator[Console]:
         yield console
 
 
-COMMANDS: tuple[Callable[..., None], ...] = (summary, episodes, plot, report, export)
+COMMANDS: tuple[Callable[..., None], ...] = (
+    annotate,
+    summary,
+    episodes,
+    plot,
+    report,
+    export,
+)

@@ -40,6 +40,7 @@ class Argument:
 PATHS = Argument("paths", "PATH...", "Files, folders or patterns.", several=True)
 FOLDER = Argument("folder", "FOLDER", "What was given to “emoscan video” as --out.")
 TIMELINE = Argument("timeline", "TIMELINE", "A table that emoscan wrote: parquet, csv or jsonl.")
+MEDIA = Argument("media", "VIDEO|FOLDER", "The video, or the folder of photos, that was scanned.")
 TIMELINES = Argument(
     "timelines", "TIMELINE...", "Tables that emoscan wrote: parquet, csv or jsonl.", several=True
 )

@@ -159,6 +159,11 @@ class ProcessVideo:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def time_s(self) -> NDArray[np.float64]:
+        """(N,) when each frame of the file is shown, readable or not."""
+        return self._time_s
+
     def close(self) -> None:
         """End the iteration at work, if there is one."""
         if self._running is not None:

@@ -4,6 +4,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from emoscan.media.find import MediaFile
 from emoscan.options import ScanOptions
 from emoscan.types import Frame, Unreadable
@@ -58,6 +61,11 @@ class VideoSource(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> None: ...
+
+    @property
+    def time_s(self) -> NDArray[np.float64]:
+        """(N,) when each frame of the file is shown, readable or not."""
+        ...
 
     def close(self) -> None:
         """End the iteration at work, if there is one, and close its file."""

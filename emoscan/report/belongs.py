@@ -1,61 +1,107 @@
-"""Whether a video is the one that a timeline was made from."""
+"""Whether a timeline was made from a video or from these photos: names do not tell, contents do."""
 
-import math
-from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from emoscan.errors import UsageError
+from emoscan.media.find import counted
 from emoscan.media.source import VideoInfo
-from emoscan.timeline.schema import Status
+from emoscan.report.marks import boxes, face_table
 
-# Another build of FFmpeg may round a declared duration otherwise.
-DURATION_TOLERANCE_S = 0.1
-# A box may reach over the frame's edge, by no more than a face.
-OUTSIDE_SHARE = 0.5
+# A copy in another container may round its times, and count them from the start of its sound.
+MOST_APART_S = 0.03
+# Containers round durations, and some leave out that of the last frame.
+MOST_DURATION_APART_S = 0.25
 
 
-def refuse_other_video(timeline: pd.DataFrame, info: VideoInfo) -> None:
-    """Compare what the timeline knows of its video with the one that is at hand.
+def rows_of_video(timeline: pd.DataFrame, *, table: str, name: str) -> pd.DataFrame:
+    """The rows of the one video of a timeline, or of several the one of that name.
 
-    The name does not count: files are renamed. Without metadata the frames' numbers, their times
-    and the boxes must be possible in this video. Raises UsageError with the first difference.
+    Raises UsageError where there are none, or those of photos.
     """
-    media = timeline.attrs.get("media")
-    if isinstance(media, dict) and isinstance(media.get("packets"), int):
-        found = _recorded(media, info)
-    else:
-        found = _impossible(timeline, info)
-    difference = next(found, None)
-    if difference:
-        raise UsageError(f"This is not the video of the timeline: {difference}.")
-
-
-def _recorded(media: dict[str, Any], info: VideoInfo) -> Iterator[str]:
-    if media["packets"] != info.packets:
-        yield f"it has {info.packets:,} frames, and the timeline's has {media['packets']:,}"
-    size = (media.get("width"), media.get("height"))
-    if size != (info.width, info.height):
-        yield (
-            f"its frames are {info.width} × {info.height} px, and the timeline's are "
-            f"{size[0]} × {size[1]} px"
+    _refuse_unusable(timeline, table)
+    if timeline["time_s"].isna().all():
+        raise UsageError(f"{table} is the timeline of photos: name their folder, not {name}.")
+    sources = timeline["source"].astype(str).unique()
+    if len(sources) == 1:
+        return timeline
+    named = [source for source in sources if source.rsplit("/", 1)[-1] == name]
+    if len(named) != 1:
+        raise UsageError(
+            f"{table} holds the rows of {counted(len(sources), 'file')}, and of them "
+            f"{len(named) or 'none'} called {name}: scan this video alone."
         )
-    its_s, lasts_s = media.get("duration_s"), info.duration_s
-    if not isinstance(its_s, int | float) or lasts_s is None:
-        return
-    if abs(its_s - lasts_s) > DURATION_TOLERANCE_S:
-        yield f"it lasts {lasts_s:.2f} s, and the timeline's {its_s:.2f} s"
+    rows: pd.DataFrame = timeline[timeline["source"] == named[0]]
+    return rows
 
 
-def _impossible(timeline: pd.DataFrame, info: VideoInfo) -> Iterator[str]:
-    last_frame, last_s = timeline["frame"].max(), timeline["time_s"].max()
-    if not pd.isna(last_frame) and last_frame >= info.packets:
-        yield f"it has {info.packets:,} frames, and the timeline goes on to frame {last_frame:,}"
-    if info.duration_s is not None and last_s > info.duration_s + info.video_start_s + 1:
-        yield f"it lasts {info.duration_s:.2f} s, and the timeline goes on to {last_s:.2f} s"
-    faces = timeline[timeline["status"] == Status.FACE]
-    for start, extent, side in (("x", "width", info.width), ("y", "height", info.height)):
-        beyond = (faces[start] + faces[extent] * OUTSIDE_SHARE).max()
-        if not math.isnan(beyond) and beyond > side:
-            yield f"its frames are {info.width} × {info.height} px, and a face lies beyond"
+def check_video(
+    rows: pd.DataFrame, info: VideoInfo, time_s: NDArray[np.float64], *, table: str, name: str
+) -> None:
+    """Raise UsageError where a timeline's rows cannot be those of a video.
+
+    `time_s` (N,) are the times of the video's frames.
+    """
+    differs = _metadata_differ(rows.attrs.get("media"), info) or _rows_differ(rows, info, time_s)
+    if differs:
+        raise UsageError(
+            f"{table} was made from another video than {name}: {differs}; "
+            "name the video that was scanned, or scan this one."
+        )
+
+
+def rows_of_photos(timeline: pd.DataFrame, *, table: str) -> pd.DataFrame:
+    """The rows of a timeline of photos. Raises UsageError where they are none or a video's."""
+    _refuse_unusable(timeline, table)
+    if timeline["time_s"].notna().any():
+        raise UsageError(f"{table} is the timeline of a video: name that video, not a folder.")
+    return timeline
+
+
+def fits_in(rows: pd.DataFrame, *, width: int, height: int) -> bool:
+    """Whether the middle of each face lies in a picture of a size in px."""
+    corners = boxes(face_table(rows))
+    middles = (corners[:, :2] + corners[:, 2:]) / 2
+    return bool(((middles >= 0) & (middles <= (width, height))).all())
+
+
+def _refuse_unusable(timeline: pd.DataFrame, table: str) -> None:
+    if timeline.empty:
+        raise UsageError(f"{table} has no rows: there is nothing to show.")
+    if face_table(timeline)["emotion"].isna().any():
+        raise UsageError(f"{table} has faces without a class: scan once more.")
+
+
+def _metadata_differ(media: Any, info: VideoInfo) -> str | None:
+    """What the timeline's own record of its video contradicts, in words."""
+    media = media if isinstance(media, dict) else {}
+    width, height, packets = (media.get(name) for name in ("width", "height", "packets"))
+    if width and height and (width, height) != (info.width, info.height):
+        of_table = f"{width} × {height}"
+        return f"its pictures were {of_table} px, and these are {info.width} × {info.height}"
+    if isinstance(packets, int) and packets != info.packets:
+        return f"it had {counted(packets, 'frame')}, and this one has {info.packets:,}"
+    its_s, this_s = media.get("duration_s"), info.duration_s
+    if not isinstance(its_s, int | float) or this_s is None:
+        return None
+    if abs(its_s - this_s) > MOST_DURATION_APART_S:
+        return f"it lasted {its_s:.2f} s, and this one {this_s:.2f} s"
+    return None
+
+
+def _rows_differ(rows: pd.DataFrame, info: VideoInfo, time_s: NDArray[np.float64]) -> str | None:
+    """What its frames, times and boxes contradict, in words."""
+    frames = rows["frame"].to_numpy(np.int64)
+    if frames.max() >= len(time_s) or frames.min() < 0:
+        return f"it has a frame {frames.max():,}, and this one ends with {len(time_s) - 1:,}"
+    apart_s = np.abs(rows["time_s"].to_numpy(np.float64) - time_s[frames])
+    worst = int(np.nanargmax(apart_s))
+    if apart_s[worst] > MOST_APART_S:
+        its_s, this_s = rows["time_s"].iloc[worst], time_s[frames[worst]]
+        return f"its frame {frames[worst]:,} is at {its_s:.3f} s, and here it is at {this_s:.3f} s"
+    if not fits_in(rows, width=info.width, height=info.height):
+        return f"some of its faces lie outside of {info.width} × {info.height} px"
+    return None

@@ -14,7 +14,7 @@ from emoscan.media.find import MediaFile
 from emoscan.media.process import DecoderProcess
 from emoscan.media.source import VideoSource
 from emoscan.options import ScanOptions
-from emoscan.report.belongs import refuse_other_video
+from emoscan.report.belongs import check_video
 from emoscan.squares import cut_square
 from emoscan.types import Frame
 
@@ -44,7 +44,7 @@ def apex_faces(
     by_frame: dict[Any, pd.DataFrame] = dict(list(faces.groupby("frame")))
     pictures: FacePictures = {}
     with DecoderProcess() as decoder, decoder.open(MediaFile(video, video.name)) as source:
-        refuse_other_video(timeline, source.info)
+        check_video(timeline, source.info, source.time_s, table="The timeline", name=video.name)
         listener(FileStarted(video.name, len(by_frame)))
         for done, frame in enumerate(_frames(source, faces), start=1):
             pictures |= _pictures(frame, by_frame[frame.index])

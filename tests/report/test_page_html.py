@@ -297,7 +297,7 @@ def test_faces_are_stored_only_with_a_video(run, tmp_path, monkeypatch):
     assert "the 2 with the highest peaks have one" in parsed(Path("two.html")).text
     other = write_clip(tmp_path / "other.mp4", even_times(30), size=(640, 360))
     result = run("report", table, "--out", "other.html", "--video", other)
-    assert result.code == 2 and "This is not the video of the timeline" in result.err
+    assert result.code == 2 and "was made from another video than" in result.err
     assert not Path("other.html").exists()
 
 

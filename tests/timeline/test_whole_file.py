@@ -1,4 +1,6 @@
-"""Files that get their name once they are whole."""
+"""Files that are no tables: there as a whole, or not at all."""
+
+import errno
 
 import pytest
 
@@ -6,45 +8,50 @@ from emoscan.errors import OutputError
 from emoscan.timeline.writers import whole_file
 
 
-def names(folder) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+def test_has_its_name_once_it_is_whole(tmp_path) -> None:
+    out = tmp_path / "new" / "a.mp4"
+    with whole_file(out, overwrite=False) as hidden:
+        hidden.write_bytes(b"whole")
+        assert hidden.parent == out.parent and not out.exists()
+    assert out.read_bytes() == b"whole" and list(out.parent.iterdir()) == [out]
 
 
-def test_a_file_gets_its_name_at_the_end_in_a_folder_that_is_made(tmp_path) -> None:
-    out = tmp_path / "new" / "a.txt"
-    with whole_file(out, overwrite=False) as path:
-        path.write_text("whole")
-        assert not out.exists()
-    assert out.read_text() == "whole" and names(out.parent) == ["a.txt"]
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_what_breaks_off_leaves_nothing(tmp_path, error) -> None:
+    out = tmp_path / "a.mp4"
+    out.write_bytes(b"before")
+    with pytest.raises(error), whole_file(out, overwrite=True) as hidden:
+        hidden.write_bytes(b"half")
+        raise error
+    assert out.read_bytes() == b"before" and list(tmp_path.iterdir()) == [out]
 
 
-def test_what_fails_or_is_interrupted_leaves_nothing_and_keeps_the_old(tmp_path) -> None:
-    out = tmp_path / "a.txt"
-    out.write_text("old")
-    for reason in (ValueError, KeyboardInterrupt):
-        with pytest.raises(reason), whole_file(out, overwrite=True) as path:
-            path.write_text("half")
-            raise reason
-    assert out.read_text() == "old" and names(tmp_path) == ["a.txt"]
+def test_a_full_disk_is_said_in_words(tmp_path) -> None:
+    with (
+        pytest.raises(OutputError, match="disk is full"),
+        whole_file(tmp_path / "a.mp4", overwrite=False) as hidden,
+    ):
+        hidden.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_what_exists_is_refused_before_and_after(tmp_path) -> None:
-    out = tmp_path / "a.txt"
-    out.write_text("old")
-    with pytest.raises(OutputError, match="exists already"), whole_file(out, overwrite=False):
-        pytest.fail("the block must not be entered")
-    late = tmp_path / "b.txt"
-    with pytest.raises(OutputError, match="exists already"):  # noqa: SIM117
-        with whole_file(late, overwrite=False) as path:
-            path.write_text("mine")
-            late.write_text("another run's")
-    assert late.read_text() == "another run's" and names(tmp_path) == ["a.txt", "b.txt"]
-
-
-def test_folders_and_what_cannot_be_written_are_sentences(tmp_path) -> None:
-    with pytest.raises(OutputError, match="is a folder"), whole_file(tmp_path, overwrite=True):
+def test_what_exists_is_replaced_only_on_demand(tmp_path) -> None:
+    out = tmp_path / "a.mp4"
+    out.write_bytes(b"before")
+    with pytest.raises(OutputError, match="--overwrite"), whole_file(out, overwrite=False):
         pass
-    (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="cannot be written"):  # noqa: SIM117
-        with whole_file(tmp_path / "file" / "a.txt", overwrite=True):
-            pass
+    with whole_file(out, overwrite=True) as hidden:
+        hidden.write_bytes(b"after")
+    assert out.read_bytes() == b"after"
+
+
+def test_what_has_come_into_being_meanwhile_is_kept(tmp_path) -> None:
+    out = tmp_path / "a.mp4"
+    with (
+        pytest.raises(OutputError, match="exists already"),
+        whole_file(out, overwrite=False) as hidden,
+    ):
+        hidden.write_bytes(b"ours")
+        out.write_bytes(b"theirs")
+    assert out.read_bytes() == b"theirs" and list(tmp_path.iterdir()) == [out]
