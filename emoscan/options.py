@@ -342,6 +342,10 @@ class RunOptions:
             raise UsageError(f"--workers must be at least 1, not {self.workers}.")
         if self.resume and self.overwrite:
             raise UsageError("--resume keeps what --overwrite replaces; choose one of them.")
+        if self.out == STANDARD_OUTPUT and (self.workers > 1 or self.resume):
+            raise UsageError(
+                "--workers and --resume write tables to files: name a place with --out."
+            )
         if (self.retry_failed or self.verify) and not self.resume:
             raise UsageError("--retry-failed and --verify go with --resume.")
 

@@ -62,10 +62,10 @@ def rows_of_photos(timeline: pd.DataFrame, *, table: str) -> pd.DataFrame:
 
 
 def fits_in(rows: pd.DataFrame, *, width: int, height: int) -> bool:
-    """Whether the middle of each face lies in a picture of a size in px."""
+    """Whether some of each face lies in a picture of a size in px: one that leaves is half out."""
     corners = boxes(face_table(rows))
-    middles = (corners[:, :2] + corners[:, 2:]) / 2
-    return bool(((middles >= 0) & (middles <= (width, height))).all())
+    begins = (corners[:, :2] < (width, height)).all()
+    return bool(begins and (corners[:, 2:] > 0).all())
 
 
 def _refuse_unusable(timeline: pd.DataFrame, table: str) -> None:

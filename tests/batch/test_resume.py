@@ -297,6 +297,8 @@ def test_photos_go_on_after_their_last_whole_part(tmp_path) -> None:
         {"shard": "a"},
         {"resume": True, "overwrite": True},
         {"verify": True},
+        {"out": "-", "workers": 2},
+        {"out": "-", "resume": True},
         {"retry_failed": True},
     ],
 )
