@@ -42,6 +42,14 @@ class MediaError(EmoscanError):
     exit_code = ExitCode.NOTHING_READ
 
 
+class ChangedError(MediaError):
+    """An input that was changed or removed while it was read: the next run may well read it."""
+
+
+class DecoderEndedError(MediaError):
+    """The decoder's process ended, of the input's fault or of the machine's."""
+
+
 class MissingPartError(EmoscanError):
     """A model, its weights or an optional dependency is missing or unusable."""
 

@@ -9,9 +9,8 @@ from typing import Any, BinaryIO
 
 from emoscan.analyzer import Analyzer
 from emoscan.batch.job import Job
-from emoscan.batch.lock import locked
+from emoscan.batch.place import held as held_folder
 from emoscan.batch.rows import InThisProcess, Opener, photo_rows, video_rows
-from emoscan.batch.sweep import lock_file, sweep
 from emoscan.emotion.checkpoint import load_weights
 from emoscan.errors import MediaError, UsageError
 from emoscan.events import Listener, Note, ScanStopped, ignore
@@ -81,21 +80,24 @@ def scan(
         raise UsageError("Rows for “-” need a stream: scan(…, stdout=sys.stdout.buffer).")
     if kind is MediaKind.PHOTO:
         _refuse_time_options(options)
+        if run.shard:
+            raise UsageError("--shard is for videos: photos are one table.")
     named = expanded([Path(path) for path in ([paths] if isinstance(paths, MediaPath) else paths)])
     found = find_media(named, kind, recursive=run.recursive)
     plan = (plan_videos if kind is MediaKind.VIDEO else plan_table)(named, found.files, run=run)
+    sources = [file.source for file in found.files]
     found, plan = _shared_out(found, plan, run)
     _tell_left_out(found, kind, listener=listener)
     if run.dry_run:
         return _dry_run(found, plan, options=options, run=run, kind=kind)
     with ExitStack() as held:
         if plan.folder:
-            held.enter_context(locked(lock_file(plan.folder, run)))
-            sweep(plan.folder, run)
+            held.enter_context(held_folder(plan.folder, run))
         workers = min(run.workers, max(1, len(found.files)))
         openers = held.enter_context(_openers(run, kind, count=workers))
         analyzer = Analyzer(options, replace(run, workers=workers))
         job = Job(analyzer, plan, options=options, run=run, listener=listener, stdout=stdout)
+        job.begin(sources)
         try:
             if kind is MediaKind.VIDEO:
                 job.scan_videos(found.files, openers)

@@ -16,8 +16,8 @@ Tool = TypeVar("Tool")
 Task = Callable[[Tool], bool]
 
 # After a Ctrl-C: for the batch at hand; then, with the tools taken away, for closing the tables.
-GRACE_S = 3.0
-LAST_S = 1.5
+GRACE_S = 2.5
+LAST_S = 0.75
 # Windows lets a Ctrl-C through only between two waits.
 POLL_S = 0.5
 
@@ -74,8 +74,12 @@ class Crew(Generic[Tool]):
             target=self._work, args=(tool,), name="emoscan-worker", daemon=True
         )
         with self._changed:
-            thread.start()
-            self._at_work += 1
+            self._at_work += 1  # before it starts: a Ctrl-C may come in between
+            try:
+                thread.start()
+            except RuntimeError:  # no thread can be had
+                self._at_work -= 1
+                raise
 
     def _work(self, tool: Tool) -> None:
         try:

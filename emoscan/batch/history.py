@@ -1,7 +1,7 @@
 """What earlier runs left: tables that are done, and inputs that failed."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -9,7 +9,8 @@ from typing import Any
 
 from emoscan.batch.identity import Fingerprint, Making
 from emoscan.batch.manifest import MANIFEST, Entry, Manifest, State, latest, read_manifests
-from emoscan.errors import OutputError, UsageError
+from emoscan.errors import MediaError, OutputError, UsageError
+from emoscan.media.find import counted
 from emoscan.options import RunOptions
 from emoscan.timeline.read import read_metadata
 from emoscan.timeline.schema import metadata_path
@@ -23,25 +24,35 @@ class History:
         self._writing = threading.Lock()
         self._manifest = Manifest(folder / _manifest_name(run)) if folder else None
         known = latest(read_manifests(folder)) if folder and run.resume else {}
+        self._ended = known
         self._failed = {
-            source: entry for source, entry in known.items() if entry.state is State.FAILED
+            source: entry
+            for source, entry in known.items()
+            # Of other errors the machine may be to blame, and the next run may do without them.
+            if entry.state is State.FAILED and entry.error_class == MediaError.__name__
         }
 
-    def holds(self, out: Path, input_: Fingerprint) -> bool:
-        """Whether this table is there, made of this input in this way.
+    def held(self, out: Path, input_: Fingerprint) -> dict[str, Any] | None:
+        """The metadata of this table if it is there, made of this input in this way, else None.
 
         The table itself is asked: a manifest may lack its last line. Raises OutputError where
         something else lies there.
         """
         if not self._run.resume or not out.exists():
-            return False
+            return None
         try:
             metadata = read_metadata(out)
         except UsageError as error:
             raise OutputError(
                 f"{error} It is not replaced: move it away, or use --overwrite."
             ) from error
-        return self._fits(metadata, input_)
+        again = self._run.retry_failed and damage_of(metadata)
+        return metadata if self._fits(metadata, input_) and not again else None
+
+    def knows(self, source: str) -> bool:
+        """Whether the manifest says that an input is done."""
+        entry = self._ended.get(source)
+        return entry is not None and entry.state in (State.DONE, State.DONE_WITH_DAMAGE)
 
     def failure(self, source: str, input_: Fingerprint) -> str | None:
         """Why an unchanged input failed before, None if it did not or is to be tried again."""
@@ -52,15 +63,15 @@ class History:
         same = self._making == Making(
             entry.options_sha256, entry.model_sha256, entry.schema_version
         )
-        return entry.error if same and input_.fits(before) else None
+        return entry.error if same and self._is_same(input_, before) else None
 
     def note(self, entry: Entry) -> None:
         """Take note of an attempt. Raises OutputError."""
         if self._manifest:
             self._write(partial(self._manifest.add, entry))
 
-    def begin(self, inputs: int) -> None:
-        """Take note of a run with this many inputs. Raises OutputError."""
+    def begin(self, inputs: Sequence[str]) -> None:
+        """Take note of a run with these inputs. Raises OutputError."""
         if self._manifest:
             self._write(partial(self._manifest.begin, inputs))
 
@@ -84,7 +95,24 @@ class History:
 
     def _fits(self, metadata: Mapping[str, Any], input_: Fingerprint) -> bool:
         made_of = Fingerprint.from_dict(metadata.get("input"))
-        return self._making.of_metadata(metadata) and input_.fits(made_of)
+        return self._making.of_metadata(metadata) and self._is_same(input_, made_of)
+
+    def _is_same(self, input_: Fingerprint, before: Fingerprint | None) -> bool:
+        if before and self._run.verify and before.whole_sha256 is None:
+            return False  # what was never read to its end cannot be compared
+        return input_.fits(before)
+
+
+def damage_of(metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    """What was wrong with the input of a table, in sentences."""
+    media = metadata.get("media")
+    if not isinstance(media, dict):
+        return ()
+    photos = media.get("photos_unreadable")
+    if isinstance(photos, int) and photos:
+        return (f"{counted(photos, 'photo')} could not be read: their rows say so.",)
+    damage = media.get("damage")
+    return tuple(map(str, damage)) if isinstance(damage, list) else ()
 
 
 def _manifest_name(run: RunOptions) -> str:

@@ -4,8 +4,8 @@ import hashlib
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -16,12 +16,12 @@ from typing import Any, BinaryIO
 
 from emoscan.analyzer import Analyzer, tracked_again
 from emoscan.batch.crew import Crew
-from emoscan.batch.history import History
+from emoscan.batch.history import History, damage_of
 from emoscan.batch.identity import Fingerprint, Making
 from emoscan.batch.manifest import Entry, State
 from emoscan.batch.parts import Part, Parts
 from emoscan.batch.rows import Opener, photo_rows, video_rows
-from emoscan.errors import EmoscanError, MediaError
+from emoscan.errors import ChangedError, EmoscanError, MediaError, OutputError
 from emoscan.events import (
     Crashed,
     Event,
@@ -98,11 +98,17 @@ class Job:
         self._look: Callable[[], None] = lambda: None
         self._problems: dict[int, list[Problem]] = {}
         self._outputs: dict[int, str] = {}
+        self._settled: set[int] = set()
+        self._photos_done: int | None = None
         self.total = Tally()
-        self.done = 0
         self.done_before = 0
         if analyzer.runtime.note:
             self._tell(Note(analyzer.runtime.note))
+
+    @property
+    def done(self) -> int:
+        """How many inputs came to an end, well or not."""
+        return len(self._settled) if self._photos_done is None else self._photos_done
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -114,9 +120,12 @@ class Job:
         """The tables that have their names, in the order of their inputs."""
         return tuple(output for _, output in sorted(self._outputs.items()))
 
+    def begin(self, sources: Sequence[str]) -> None:
+        """Take note of all inputs of the batch, those of other shards too. Raises OutputError."""
+        self._history.begin(sources)
+
     def scan_videos(self, files: Sequence[MediaFile], openers: Sequence[Opener]) -> None:
         """Write a table for each, as many at the same time as there are openers."""
-        self._history.begin(len(files))
         self._tell(ScanStarted(len(files)))
         crew = Crew(openers, take_away=lambda opener: opener.abort())
         self._look = crew.look
@@ -125,6 +134,7 @@ class Job:
 
     def scan_photos(self, files: Sequence[MediaFile]) -> None:
         """Write one table for all."""
+        self._photos_done = 0
         self._tell(ScanStarted(1))
         crew = Crew([None], take_away=lambda _: None)
         self._look = crew.look
@@ -139,7 +149,7 @@ class Job:
         attempt = _Attempt(place, file.source, out)
         with suppress(OSError):  # then opening it says so
             attempt.input_ = Fingerprint.of(file.path, whole=self._run.verify)
-        if self._is_settled(attempt):
+        if self._settled_before(attempt):
             return True
         self._attempt(attempt, partial(self._write_video, file, attempt, opener))
         self._note(attempt)
@@ -148,21 +158,26 @@ class Job:
     def _photos(self, files: Sequence[MediaFile], _: None) -> bool:
         name = counted(len(files), "photo")
         attempt = _Attempt(0, name, self._plan.outputs[0], input_=_of_all(files))
-        if self._is_settled(attempt):
-            self.done = self.done_before = len(files)
+        if self._settled_before(attempt):
+            self.done_before = self._photos_done = len(files)
         else:
             self._attempt(attempt, partial(self._write_photos, files, attempt))
         return True
 
-    def _is_settled(self, attempt: _Attempt) -> bool:
-        """Whether an earlier run has done it, or found that it cannot be done."""
+    def _settled_before(self, attempt: _Attempt) -> bool:
+        """Whether an earlier run has done it, or found that it cannot be done; then tell so."""
         if attempt.input_ is None or attempt.out is None:
             return False
-        if self._history.holds(attempt.out, attempt.input_):
-            with self._counting:
-                self.done_before += 1
-                self.done += 1
-            self._tell(FileKept(attempt.source, str(attempt.out)))
+        try:
+            metadata = self._history.held(attempt.out, attempt.input_)
+        except OutputError as error:
+            if self._plan.folder is None:
+                raise
+            self._settle(attempt, attempt.failed(error, str(error)), output=None)
+            self._history.note(self._entry(attempt, State.SKIPPED))
+            return True
+        if metadata is not None:
+            self._keep_table(attempt, metadata)
             return True
         failure = self._history.failure(attempt.source, attempt.input_)
         if failure is None:
@@ -171,6 +186,22 @@ class Job:
         self._settle(attempt, Problem(attempt.source, ProblemKind.FAILED, reason), output=None)
         self._history.note(self._entry(attempt, State.SKIPPED))
         return True
+
+    def _keep_table(self, attempt: _Attempt, metadata: Mapping[str, Any]) -> None:
+        """The table of an earlier run stays; what was wrong with its input still is."""
+        assert attempt.out is not None and attempt.input_ is not None
+        attempt.damage = damage_of(metadata)
+        if attempt.damage:
+            problem = Problem(attempt.source, ProblemKind.DAMAGED, " ".join(attempt.damage))
+            self._problems[attempt.place] = [problem]
+        with self._counting:
+            self.done_before += 1
+            self._settled.add(attempt.place)
+        if not self._history.knows(attempt.source):  # the run that made it died before its word
+            self._note(attempt)
+        Parts.sweep(attempt.out)
+        self._history.sweep_partial(attempt.out, attempt.input_)
+        self._tell(FileKept(attempt.source, str(attempt.out)))
 
     def _attempt(self, attempt: _Attempt, work: Callable[[], Problem | None]) -> None:
         """Write one table; a problem of its input does not end the job."""
@@ -198,8 +229,7 @@ class Job:
         with self._counting:
             if problem:
                 self._problems.setdefault(attempt.place, []).append(problem)
-            if problem and problem.kind is ProblemKind.FAILED:
-                self.done += 1
+            self._settled.add(attempt.place)
         self._tell(
             FileFinished(
                 source=attempt.source,
@@ -215,13 +245,14 @@ class Job:
         with opener.open(file) as video, self._parts(attempt, video.info.segment_starts) as parts:
             attempt.expected = video.expected_frames(self._options)
             self._tell(FileStarted(file.source, attempt.expected))
-            self._write(
-                self._video_parts(video, attempt, parts),
-                attempt,
-                about_media=lambda: _about_video(video, attempt),
-                check=lambda: self._refuse_changed(file, attempt),
-                inputs=1,
-            )
+            # Closed here, before the video: its frames may be at work in another thread.
+            with closing(self._video_parts(video, attempt, parts)) as batches:
+                self._write(
+                    batches,
+                    attempt,
+                    about_media=lambda: _about_video(video, attempt),
+                    check=lambda: self._refuse_changed(file, attempt),
+                )
             if parts:
                 parts.remove()
         if not attempt.damage:
@@ -247,18 +278,19 @@ class Job:
 
     def _video_parts(
         self, video: VideoSource, attempt: _Attempt, parts: Parts | None
-    ) -> Iterator[list[FaceRecord]]:
+    ) -> Generator[list[FaceRecord]]:
         """The rows of the parts that are whole, then those of the frames after them."""
         tracker, first = Tracker(), 0
         before: tuple[str, ...] = ()
         for part in self._whole_parts(parts, lambda _: attempt.input_):
             for rows in _whole_frames(part.rows()):
                 yield tracked_again(rows, tracker)
-            first, before = part.next_start, part.damage
+            first, before = part.next_start, part.damage_so_far()
         borders = video.info.segment_starts
         opened = video_rows(video, self._analyzer, self._options, tracker=tracker, first=first)
         with opened as batches:
             for rows in batches:
+                self._look()  # before a decoder that was taken away looks like damage
                 attempt.damage = (*before, *video.damage)
                 if parts:
                     self._keep(rows, parts, attempt, borders)
@@ -296,7 +328,7 @@ class Job:
         except OSError:
             same = False
         if not same:
-            raise MediaError(
+            raise ChangedError(
                 f"{file.source} was changed or removed while it was read; run it again."
             )
 
@@ -306,31 +338,35 @@ class Job:
         broken: list[Problem] = []
         with self._parts(attempt, borders) as parts:
             try:
-                self._write(
-                    self._photo_parts(files, parts, broken),
-                    attempt,
-                    about_media=lambda: _about_photos(attempt.tally),
-                    check=lambda: None,
-                    inputs=0,
-                )
+                with closing(self._photo_parts(files, attempt, parts, broken)) as batches:
+                    self._write(
+                        batches,
+                        attempt,
+                        about_media=lambda: _about_photos(attempt.tally),
+                        check=lambda: None,
+                    )
                 if parts:
                     parts.remove()
             finally:
                 # The reading thread is ahead: what it found there has not been come to.
                 with self._counting:
                     self._problems[attempt.place] = broken[: attempt.tally.unreadable]
-                    self.done = attempt.tally.frames + attempt.tally.unreadable
+                    self._photos_done = attempt.tally.frames + attempt.tally.unreadable
 
     def _photo_parts(
-        self, files: Sequence[MediaFile], parts: Parts | None, broken: list[Problem]
-    ) -> Iterator[list[FaceRecord]]:
+        self,
+        files: Sequence[MediaFile],
+        attempt: _Attempt,
+        parts: Parts | None,
+        broken: list[Problem],
+    ) -> Generator[list[FaceRecord]]:
         number = 0
         for part in self._whole_parts(parts, lambda number: _of_all(_chunk(files, number))):
             yield from _with_problems(part, broken)
             number += 1
         fail_fast = self._run.fail_fast
         while chunk := _chunk(files, number):
-            known = len(broken)
+            known, input_ = len(broken), _of_all(chunk)  # as it was before anybody read it
             opened = photo_rows(chunk, self._analyzer, problems=broken, fail_fast=fail_fast)
             with opened as batches:
                 for rows in batches:
@@ -338,11 +374,14 @@ class Job:
                         parts.write(rows)
                     yield rows
             if fail_fast and len(broken) > known:
+                attempt.input_ = None  # a table of some photos is not that of all
                 return
             number += 1
-            if parts and (input_ := _of_all(chunk)):
+            if parts and input_ and input_ == _of_all(chunk):
                 reasons = [problem.reason for problem in broken[known:]]
                 parts.close_part(next_start=number, damage=reasons, input_=input_)
+            elif parts:
+                parts.give_up()
 
     def _write(
         self,
@@ -351,9 +390,8 @@ class Job:
         *,
         about_media: Callable[[], dict[str, Any]],
         check: Callable[[], None],
-        inputs: int,
     ) -> None:
-        """Write one table; `inputs` are done once it has its name."""
+        """Write one table; what `check` raises keeps it from its name."""
         tally, writer = attempt.tally, self._open(attempt.out)
         try:
             for rows in batches:
@@ -365,7 +403,6 @@ class Job:
             writer.commit(self._metadata(attempt, about_media()))
             with self._counting:
                 self._outputs |= {attempt.place: str(attempt.out)} if attempt.out else {}
-                self.done += inputs
         except BaseException:  # being stopped too: nothing that was done is lost
             self._keep_partial(writer, self._metadata(attempt, about_media()))
             raise
@@ -417,10 +454,11 @@ class Job:
 
     def _entry(self, attempt: _Attempt, state: State) -> Entry:
         tally, out, folder = attempt.tally, attempt.out, self._plan.folder
+        is_there = state in (State.DONE, State.DONE_WITH_DAMAGE)
         return Entry(
             source=attempt.source,
             state=state,
-            output=out.relative_to(folder).as_posix() if out and folder else None,
+            output=out.relative_to(folder).as_posix() if out and folder and is_there else None,
             fingerprint=attempt.input_.as_dict() if attempt.input_ else None,
             rows=tally.rows,
             frames_expected=attempt.expected,
@@ -455,7 +493,7 @@ def _with_problems(part: Part, broken: list[Problem]) -> Iterator[list[FaceRecor
 
 def _chunk(files: Sequence[MediaFile], number: int) -> Sequence[MediaFile]:
     """The photos of one part."""
-    return files[number * PHOTOS_A_PART :][:PHOTOS_A_PART]
+    return files[number * PHOTOS_A_PART : (number + 1) * PHOTOS_A_PART]
 
 
 def _of_all(files: Sequence[MediaFile]) -> Fingerprint | None:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from dataclasses import fields as dataclass_fields
@@ -11,6 +11,8 @@ from enum import StrEnum
 from pathlib import Path
 from types import NoneType
 from typing import Any
+
+from emoscan.errors import OutputError
 
 MANIFEST = "manifest.jsonl"
 RUN, INPUTS = "run_began", "inputs"
@@ -82,9 +84,9 @@ class Manifest:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def begin(self, inputs: int) -> None:
-        """A run begins with this many inputs. Raises OSError."""
-        self._append(json.dumps({RUN: _now(), INPUTS: inputs}).encode() + b"\n")
+    def begin(self, inputs: Sequence[str]) -> None:
+        """A run begins with these inputs, those of all shards. Raises OSError."""
+        self._append(json.dumps({RUN: _now(), INPUTS: list(inputs)}).encode() + b"\n")
 
     def add(self, entry: Entry) -> None:
         """An attempt came to its end. Raises OSError."""
@@ -113,9 +115,9 @@ def read_manifests(folder: Path) -> list[Entry]:
     return sorted(entries, key=lambda entry: entry.ended)
 
 
-def planned_inputs(folder: Path) -> int:
-    """How many inputs the last runs of all shards together began with."""
-    return sum(_last_planned(path) for path in manifest_files(folder))
+def planned_inputs(folder: Path) -> tuple[str, ...]:
+    """The inputs that the last run began with, those of its other shards too."""
+    return max(map(_last_planned, manifest_files(folder)), default=("", ()))[1]
 
 
 def latest(entries: Iterable[Entry]) -> dict[str, Entry]:
@@ -127,12 +129,14 @@ def latest(entries: Iterable[Entry]) -> dict[str, Entry]:
     return last
 
 
-def _last_planned(path: Path) -> int:
-    inputs = 0
+def _last_planned(path: Path) -> tuple[str, tuple[str, ...]]:
+    """When the last run began that this manifest knows of, and with what."""
+    last: tuple[str, tuple[str, ...]] = ("", ())
     for fields in _lines(path):
-        count = fields.get(INPUTS)
-        inputs = count if isinstance(count, int) else inputs
-    return inputs
+        began, inputs = fields.get(RUN), fields.get(INPUTS)
+        if isinstance(began, str) and isinstance(inputs, list):
+            last = (began, tuple(name for name in inputs if isinstance(name, str)))
+    return last
 
 
 def _now() -> str:
@@ -147,8 +151,12 @@ def _entries(path: Path) -> Iterator[Entry]:
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The lines that are whole; a crash may have torn one."""
-    with path.open("rb") as file:
+    """The lines that are whole; a crash may have torn one. Raises OutputError."""
+    try:
+        content = path.open("rb")
+    except OSError as error:
+        raise OutputError(f"{path} cannot be read: {error.strerror}.") from error
+    with content as file:
         for line in file:
             with suppress(ValueError, RecursionError):
                 fields = json.loads(line)

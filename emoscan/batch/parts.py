@@ -28,6 +28,10 @@ class Part:
     next_start: int
     damage: tuple[str, ...]
 
+    def damage_so_far(self) -> tuple[str, ...]:
+        """Its damage for whoever goes on after it: the decoder may have been a little ahead."""
+        return tuple(f"Up to about frame {self.next_start:,}: {text}" for text in self.damage)
+
     def rows(self) -> Iterator[list[FaceRecord]]:
         """Its rows, in lists. Raises UsageError."""
         return read_records(self.path)
@@ -38,10 +42,11 @@ class Parts:
 
     def __init__(self, out: Path, making: Mapping[str, Any]) -> None:
         """`making` is what parts have to agree on to belong together."""
-        self.folder = out.with_name(f".{out.name}.parts")
+        self.folder = _folder(out)
         self._making = dict(making)
         self._whole: list[Part] = []
         self._writer: TableWriter | None = None
+        self._gave_up = False
         self._lock = ExitStack()
 
     def __enter__(self) -> Self:
@@ -50,9 +55,10 @@ class Parts:
 
     def __exit__(self, *_: object) -> None:
         """A part that is not whole goes; those that are stay."""
-        if self._writer is not None:
-            self._writer.discard()
+        self.give_up()
         self._lock.close()
+        if not self._whole:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     @property
     def is_open(self) -> bool:
@@ -71,6 +77,8 @@ class Parts:
 
     def write(self, rows: Sequence[FaceRecord]) -> None:
         """Take more rows of the part at hand. Raises OutputError."""
+        if self._gave_up:
+            return
         if self._writer is None:
             path = self._path(len(self._whole))
             self._writer = open_table(path, TableFormat.PARQUET, overwrite=True)
@@ -78,7 +86,8 @@ class Parts:
 
     def close_part(self, *, next_start: int, damage: Sequence[str], input_: Fingerprint) -> None:
         """The part at hand is whole. Raises OutputError."""
-        assert self._writer is not None
+        if self._writer is None:  # it gave up
+            return
         about = {
             "number": len(self._whole),
             "next_start": next_start,
@@ -89,10 +98,20 @@ class Parts:
         self._writer = None
         self._whole.append(Part(self._path(len(self._whole)), next_start, tuple(damage)))
 
+    def give_up(self) -> None:
+        """The part at hand goes, and no other begins."""
+        if self._writer is not None:
+            self._writer.discard()
+        self._writer, self._gave_up = None, True
+
     def remove(self) -> None:
         """The table is there: they are not wanted any more."""
-        self._lock.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._whole.clear()
+
+    @staticmethod
+    def sweep(out: Path) -> None:
+        """Remove the parts of a table that is there, if a run died before it could."""
+        shutil.rmtree(_folder(out), ignore_errors=True)
 
     def _path(self, number: int) -> Path:
         # Parquet, but patterns such as timelines/**/*.parquet must not meet them.
@@ -106,5 +125,11 @@ class Parts:
             agrees = all(metadata.get(name) == value for name, value in self._making.items())
             made_of, now = Fingerprint.from_dict(about["input"]), input_of(number)
             if agrees and about["number"] == number and now and now.fits(made_of):
+                for _ in read_records(path):  # a page of it may be broken: better to learn now
+                    pass
                 return Part(path, int(about["next_start"]), tuple(about["damage"]))
         return None
+
+
+def _folder(out: Path) -> Path:
+    return out.with_name(f".{out.name}.parts")

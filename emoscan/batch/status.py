@@ -11,25 +11,26 @@ from emoscan.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """`entries` are the last attempts, by source; `inputs` is how many there are to do."""
+    """`entries` are the last attempts at the inputs of the last run, `pending` those without."""
 
     folder: str
-    inputs: int
     entries: tuple[Entry, ...]
+    pending: tuple[str, ...]
 
     @property
     def states(self) -> Counter[str]:
         """How many inputs ended how; those that were not come to are `pending`."""
         counts = Counter(entry.state.value for entry in self.entries)
-        counts["pending"] = max(0, self.inputs - len(self.entries))
+        counts["pending"] = len(self.pending)
         return counts
 
     def as_dict(self) -> dict[str, Any]:
         """It as JSON can hold it."""
         return {
             "folder": self.folder,
-            "inputs": self.inputs,
+            "inputs": len(self.entries) + len(self.pending),
             "states": dict(self.states),
+            "pending": list(self.pending),
             "entries": [asdict(entry) for entry in self.entries],
         }
 
@@ -41,6 +42,9 @@ def read_status(folder: Path) -> Status:
             f"{folder} holds no manifest.jsonl; name the folder that was given to “emoscan video” "
             "as --out."
         )
-    entries = latest(read_manifests(folder))
-    by_source = tuple(entries[source] for source in sorted(entries))
-    return Status(str(folder), max(planned_inputs(folder), len(by_source)), by_source)
+    entries, planned = latest(read_manifests(folder)), sorted(planned_inputs(folder))
+    return Status(
+        str(folder),
+        tuple(entries[source] for source in planned if source in entries),
+        tuple(source for source in planned if source not in entries),
+    )

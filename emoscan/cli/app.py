@@ -42,7 +42,7 @@ from emoscan.options import (
 from emoscan.outcome import ScanReport
 
 # Of RunOptions: photos are one input, and stay in this process.
-NOT_FOR_PHOTOS = frozenset({"decode_in_process", "workers", "retry_failed", "verify"})
+NOT_FOR_PHOTOS = frozenset({"decode_in_process", "workers", "retry_failed", "shard", "verify"})
 
 app = typer.Typer(
     help="Turn videos and photos into tables of facial expressions.",

@@ -10,6 +10,9 @@ from rich.text import Text
 from emoscan.batch.manifest import Entry, State
 from emoscan.batch.status import Status
 from emoscan.cli.console import plain, write_data
+from emoscan.media.find import counted
+
+MOST_PENDING = 10
 
 STYLES = {
     State.DONE: "green",
@@ -42,6 +45,11 @@ def _table(status: Status) -> Table:
     table.add_column("what was wrong", overflow="fold")
     for entry in status.entries:
         table.add_row(*_cells(entry))
+    for source in status.pending[:MOST_PENDING]:
+        table.add_row(Text("pending", style="dim"), Text(plain(source)))
+    more = len(status.pending) - MOST_PENDING
+    if more > 0:
+        table.add_row(Text("pending", style="dim"), Text(f"… and {more:,} more"))
     return table
 
 
@@ -62,7 +70,8 @@ def _counts(status: Status) -> Text:
     words = [f"{count:,} {state.replace('_', ' ')}" for state, count in status.states.items()]
     ended = max((entry.ended for entry in status.entries), default="")
     when = f"; the last ended {_local(ended)}" if ended else ""
-    return Text(f"{status.inputs:,} inputs: {', '.join(words)}{when}.")
+    inputs = counted(len(status.entries) + len(status.pending), "input")
+    return Text(f"{inputs}: {', '.join(words)}{when}.")
 
 
 def _local(iso: str) -> str:

@@ -64,8 +64,9 @@ def _limit_memory() -> None:
     with suppress(ImportError, ValueError, OSError):  # Windows; or there is a lower limit already
         import resource
 
-        _, hard = resource.getrlimit(resource.RLIMIT_AS)
-        resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_BYTES, hard))
+        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+        if soft == resource.RLIM_INFINITY or soft > ADDRESS_BYTES:
+            resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_BYTES, hard))
 
 
 def _private_stdout() -> BinaryIO:

@@ -18,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscan.errors import MediaError, MissingPartError
+from emoscan.errors import DecoderEndedError, MediaError, MissingPartError
 from emoscan.media.find import MediaFile
 from emoscan.media.packets import selected_indices
 from emoscan.media.picture import OnDemand, Pixels
@@ -120,7 +120,7 @@ class DecoderProcess:
         try:
             return child.open(file)
         except ProcessEndedError as ended:
-            raise MediaError(f"{file.source} cannot be opened: {ended}.") from ended
+            raise DecoderEndedError(f"{file.source} cannot be opened: {ended}.") from ended
 
     def _usable_child(self) -> "_Child":
         if self._child is None or not self._child.is_idle():
@@ -326,7 +326,8 @@ class _Child:
         """End it at once: it has nothing that could be lost."""
         self._process.kill()
         self._watchdog.end()
-        self._process.wait()
+        with suppress(subprocess.TimeoutExpired):  # one that waits for a dead disk cannot even die
+            self._process.wait(PATIENCE_S)
         for pipe in (self._requests, self._answers):
             with suppress(OSError):
                 pipe.close()

@@ -1,7 +1,6 @@
 """An end for what hangs: a thread that looks on while another waits."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -13,7 +12,8 @@ class Watchdog:
 
     def __init__(self, bite: Callable[[], None], *, silence_s: float) -> None:
         self._bite, self._silence_s = bite, silence_s
-        self._since_s: float | None = None
+        self._waits = 0
+        self._wait = 0  # the number of the wait that goes on, 0 for none
         self._over = threading.Event()
         self.bitten_after_s: float | None = None
         threading.Thread(target=self._look_on, name="emoscan-watchdog", daemon=True).start()
@@ -21,20 +21,25 @@ class Watchdog:
     @contextmanager
     def watching(self) -> Iterator[None]:
         """The block is one wait."""
-        self._since_s = time.monotonic()
+        self._waits += 1
+        self._wait = self._waits
         try:
             yield
         finally:
-            self._since_s = None
+            self._wait = 0
 
     def end(self) -> None:
         """Look on no more."""
         self._over.set()
 
     def _look_on(self) -> None:
+        """By looks, not by the clock: where all processes were stopped, nothing was silent."""
+        silent_looks, last_wait = 0, 0
         while not self._over.wait(LOOK_S):
-            since_s = self._since_s  # the other thread may end its wait at any moment
-            if since_s is not None and time.monotonic() - since_s > self._silence_s:
+            wait = self._wait  # the other thread may end its wait at any moment
+            silent_looks = silent_looks + 1 if wait and wait == last_wait else 0
+            last_wait = wait
+            if silent_looks * LOOK_S > self._silence_s:
                 self.bitten_after_s = self._silence_s
                 self._bite()
                 return

@@ -74,16 +74,41 @@ def read_timeline(path: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def read_metadata(path: Path, table_format: TableFormat | None = None) -> dict[str, Any]:
-    """How a timeline was made, without its rows; {} where nothing tells. Raises UsageError.
+    """How a timeline of any version was made, without its rows; {} where nothing tells.
 
-    Its suffix tells the format where `table_format` does not.
+    Its suffix tells the format where `table_format` does not. Raises UsageError for what is no
+    timeline.
     """
     with _as_usage_error(path):
-        if (table_format or format_of(path, None)) is not TableFormat.PARQUET:
-            path.stat()
-            return _metadata_beside(path)
-        with path.open("rb") as file, pq.ParquetFile(file) as parquet:
-            return _stored(parquet)
+        metadata, columns, wanted = _ABOUT[table_format or format_of(path, None)](path)
+        if "schema_version" not in metadata:
+            _check_columns(columns, wanted)
+        return metadata
+
+
+def _about_parquet(path: Path) -> "_About":
+    with path.open("rb") as file, pq.ParquetFile(file) as parquet:
+        return _stored(parquet), parquet.schema_arrow.names, SCHEMA.names
+
+
+def _about_csv(path: Path) -> "_About":
+    with path.open(encoding="utf-8", newline="") as file:
+        return _beside(path), next(csv.reader(file), []), CSV_COLUMNS
+
+
+def _about_jsonl(path: Path) -> "_About":
+    with path.open(encoding="utf-8") as file:
+        line = file.readline()
+    return _beside(path), json.loads(line) if line else SCHEMA.names, SCHEMA.names
+
+
+# Metadata, the columns that are there, and those that ought to be.
+_About = tuple[dict[str, Any], Iterable[str], Iterable[str]]
+_ABOUT: dict[TableFormat, Callable[[Path], _About]] = {
+    TableFormat.PARQUET: _about_parquet,
+    TableFormat.CSV: _about_csv,
+    TableFormat.JSONL: _about_jsonl,
+}
 
 
 def read_records(path: Path) -> Iterator[list[FaceRecord]]:
@@ -95,7 +120,7 @@ def read_records(path: Path) -> Iterator[list[FaceRecord]]:
 
 def _stored(parquet: pq.ParquetFile) -> dict[str, Any]:
     stored = parquet.metadata.metadata or {}
-    return _checked(json.loads(stored.get(METADATA_KEY.encode(), b"{}")))
+    return _as_object(json.loads(stored.get(METADATA_KEY.encode(), b"{}")))
 
 
 @contextmanager
@@ -112,7 +137,7 @@ def _as_usage_error(path: Path) -> Iterator[None]:
 def _read_parquet(path: Path) -> tuple[pa.Table, dict[str, Any]]:
     # Not pq.read_table: it adds a column for a folder called “name=value”.
     with path.open("rb") as file, pq.ParquetFile(file) as parquet:
-        metadata = _stored(parquet)
+        metadata = _checked(_stored(parquet))
         _check_columns(parquet.schema_arrow.names, SCHEMA.names)
         return parquet.read(), metadata
 
@@ -159,8 +184,18 @@ def _points(rows: np.ndarray[Any, np.dtype[np.float32]]) -> pa.Array:
 
 
 def _metadata_beside(path: Path) -> dict[str, Any]:
+    return _checked(_beside(path))
+
+
+def _beside(path: Path) -> dict[str, Any]:
     beside = metadata_path(path)
-    return _checked(json.loads(beside.read_bytes())) if beside.exists() else {}
+    return _as_object(json.loads(beside.read_bytes())) if beside.exists() else {}
+
+
+def _as_object(metadata: Any) -> dict[str, Any]:
+    if not isinstance(metadata, dict):
+        raise ValueError("its metadata are no JSON object.")
+    return metadata
 
 
 def _checked(metadata: dict[str, Any]) -> dict[str, Any]:

@@ -260,6 +260,8 @@ class _FileTable:
     def _publish(self, final: Path) -> None:
         """Give the table its name, then the metadata theirs; FileExistsError changes nothing."""
         if self._overwrite:
+            # First: a crash in between must not leave new rows beside what tells of the old ones.
+            metadata_path(final).unlink(missing_ok=True)
             self._writing.replace(final)
         else:
             _move_without_replacing(self._writing, final)
