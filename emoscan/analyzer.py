@@ -10,7 +10,7 @@ from emoscan.emotion.classifier import EmotionClassifier
 from emoscan.faces.follow import FaceFollower, Item, Looked, LookedAt, look_at
 from emoscan.faces.mtcnn import FaceDetector
 from emoscan.faces.track import Tracker
-from emoscan.media.ahead import read_ahead
+from emoscan.media.ahead import mapped, read_ahead
 from emoscan.options import RunOptions, ScanOptions
 from emoscan.runtime import serving_runtime
 from emoscan.timeline.records import (
@@ -67,8 +67,12 @@ class Analyzer:
                 yield self._classified(block)
 
     def _faces_of_photos(self, items: Iterable[Item]) -> Iterator[list[Looked]]:
-        for batch in self._batches(items):
-            yield look_at(batch, self._detector.detect_frames)
+        """Here detection takes nearly all of the time: it has several threads."""
+
+        def look(batch: Sequence[Item]) -> list[Looked]:
+            return list(look_at(batch, self._detector.detect_frames))
+
+        return mapped(look, self._batches(items), threads=self.runtime.streams)
 
     def _batches(self, items: Iterable[Item]) -> Iterator[list[Item]]:
         batch: list[Item] = []

@@ -19,7 +19,7 @@ from emoscan.media.process import DecoderProcess
 from emoscan.options import STANDARD_OUTPUT, VIDEO_ONLY, RunOptions, ScanOptions
 from emoscan.outcome import PlannedFile, Problem, ProblemKind, ScanReport
 from emoscan.plan import Plan, plan_table, plan_videos
-from emoscan.runtime import serving_runtime
+from emoscan.runtime import photo_workers, serving_runtime
 from emoscan.timeline.records import FaceRecord
 
 MediaPath = str | Path
@@ -50,7 +50,7 @@ def analyze_images(
     """
     options, run = options or ScanOptions(), run or RunOptions()
     _refuse_time_options(options)
-    analyzer = Analyzer(options, run)
+    analyzer = Analyzer(options, replace(run, workers=photo_workers(run.device)))
     found = find_media([Path(folder)], MediaKind.PHOTO, recursive=run.recursive)
     with photo_rows(found.files, analyzer, problems=[], fail_fast=run.fail_fast) as batches:
         for rows in batches:
@@ -94,6 +94,8 @@ def scan(
         if plan.folder:
             held.enter_context(held_folder(plan.folder, run))
         workers = min(run.workers, max(1, len(found.files)))
+        if kind is MediaKind.PHOTO:
+            workers = photo_workers(run.device)
         openers = held.enter_context(_openers(run, kind, count=workers))
         analyzer = Analyzer(options, replace(run, workers=workers))
         job = Job(analyzer, plan, options=options, run=run, listener=listener, stdout=stdout)

@@ -19,6 +19,9 @@ T = TypeVar("T")
 # What rows depend on beside emoscan itself.
 LIBRARIES = ("torch", "openvino", "av", "opencv-python-headless", "facenet-pytorch", "numpy")
 
+# Each holds a batch of photos and its pyramids in memory.
+MOST_PHOTO_WORKERS = 4
+
 DTYPES = {
     Precision.FP32: torch.float32,
     Precision.BF16: torch.bfloat16,
@@ -113,6 +116,12 @@ def _has_openvino() -> bool:
     except Exception:
         return False
     return hasattr(frontend, "FrontEndManager")
+
+
+def photo_workers(device: str) -> int:
+    """How many batches of photos are best looked at side by side."""
+    on_cpu = choose_runtime(device).device.type == "cpu"
+    return max(1, min(MOST_PHOTO_WORKERS, torch.get_num_threads())) if on_cpu else 1
 
 
 def library_versions() -> dict[str, str | None]:

@@ -2,10 +2,12 @@
 
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 def read_ahead(items: Iterable[T], *, depth: int) -> Generator[T, None, None]:
@@ -24,6 +26,26 @@ def read_ahead(items: Iterable[T], *, depth: int) -> Generator[T, None, None]:
         yield from ahead.consume()
     finally:
         _end(thread, ahead)
+
+
+def mapped(function: Callable[[T], R], items: Iterable[T], *, threads: int) -> Generator[R]:
+    """`function` of each item, in their order, by as many threads, which stay so many ahead.
+
+    What fails is raised here in its turn. Whoever stops early closes it: what is at work is
+    waited for.
+    """
+    with ThreadPoolExecutor(threads, thread_name_prefix="emoscan-mapped") as pool:
+        waiting: deque[Future[R]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) >= threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def _end(thread: threading.Thread, ahead: "_Ahead[T]") -> None:

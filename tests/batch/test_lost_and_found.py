@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -266,13 +267,9 @@ def test_runs_meet_unless_they_are_shards_of_one_batch(
 ) -> None:
     monkeypatch.setattr("emoscan.batch.place.PATIENCE_S", 0.05)
     with held(tmp_path, RunOptions(shard=at_work)):
-        if meet:
-            with pytest.raises(OutputError, match="Another run"):
-                with held(tmp_path, RunOptions(shard=other)):
-                    pass
-        else:
-            with held(tmp_path, RunOptions(shard=other)):
-                pass
+        refused = pytest.raises(OutputError, match="Another run") if meet else nullcontext()
+        with refused, held(tmp_path, RunOptions(shard=other)):
+            pass
     with held(tmp_path, RunOptions(shard=other)):  # when the first has gone
         pass
 

@@ -3,10 +3,11 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 
 import pytest
 
-from emoscan.media.ahead import read_ahead
+from emoscan.media.ahead import mapped, read_ahead
 
 
 def threads() -> list[threading.Thread]:
@@ -145,7 +146,7 @@ def iter_forever():
 def test_a_process_can_exit_without_having_stopped_it():
     code = """
 import itertools
-from emoscan.media.ahead import read_ahead, _Ahead
+from emoscan.media.ahead import mapped, read_ahead, _Ahead
 _Ahead.stop = lambda self: None
 ahead = read_ahead(itertools.count(), depth=2)
 next(ahead)
@@ -164,3 +165,47 @@ def test_generator_expressions_are_closed():
     next(ahead)
     ahead.close()
     assert [source.gi_frame for source in (ended, failed, stopped)] == [None] * 3
+
+
+def test_mapped_keeps_the_order_and_works_side_by_side() -> None:
+    both = threading.Barrier(2, timeout=10)
+
+    def double(item: int) -> int:
+        if item < 2:
+            both.wait()  # neither gets on without the other
+        return 2 * item
+
+    assert list(mapped(double, iter(range(7)), threads=2)) == [0, 2, 4, 6, 8, 10, 12]
+
+
+def test_mapped_raises_in_its_turn_and_reads_little_ahead() -> None:
+    taken: list[int] = []
+
+    def items():
+        for item in range(100):
+            taken.append(item)
+            yield item
+
+    def fails_at_three(item: int) -> int:
+        if item == 3:
+            raise ZeroDivisionError
+        return item
+
+    given = []
+    with pytest.raises(ZeroDivisionError):
+        for item in mapped(fails_at_three, items(), threads=2):
+            given.append(item)
+    assert given == [0, 1, 2] and len(taken) <= 6
+
+
+def test_mapped_waits_for_what_is_at_work_when_it_is_closed() -> None:
+    ended: list[int] = []
+
+    def slow(item: int) -> int:
+        time.sleep(0.05)
+        ended.append(item)
+        return item
+
+    with closing(mapped(slow, iter(range(100)), threads=2)) as results:
+        assert next(results) == 0
+    assert len(ended) <= 4
