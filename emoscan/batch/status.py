@@ -5,7 +5,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from emoscan.batch.manifest import Entry, latest, manifest_files, planned_inputs, read_manifests
+from emoscan.batch.manifest import (
+    Entry,
+    State,
+    latest,
+    manifest_files,
+    planned_inputs,
+    read_manifests,
+)
 from emoscan.errors import UsageError
 
 
@@ -18,18 +25,18 @@ class Status:
     pending: tuple[str, ...]
 
     @property
-    def states(self) -> Counter[str]:
+    def states(self) -> dict[str, int]:
         """How many inputs ended how; those that were not come to are `pending`."""
-        counts = Counter(entry.state.value for entry in self.entries)
-        counts["pending"] = len(self.pending)
-        return counts
+        counts = Counter(entry.state for entry in self.entries)
+        ended = {state.value: counts[state] for state in State if counts[state]}
+        return {**ended, "pending": len(self.pending)}
 
     def as_dict(self) -> dict[str, Any]:
         """It as JSON can hold it."""
         return {
             "folder": self.folder,
             "inputs": len(self.entries) + len(self.pending),
-            "states": dict(self.states),
+            "states": self.states,
             "pending": list(self.pending),
             "entries": [asdict(entry) for entry in self.entries],
         }
