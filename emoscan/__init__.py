@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from emoscan.timeline.read import read_timeline
     from emoscan.timeline.records import FaceRecord
     from emoscan.timeline.summary import summarise
+    from emoscan.timeline.tracks import edit_tracks, list_tracks
+    from emoscan.timeline.write import write_timeline
 
 _HOMES = {
     "AnnotateOptions": "report.options",
@@ -56,13 +58,16 @@ _HOMES = {
     "analyze_video": "pipeline",
     "annotate_photos": "report.annotate",
     "annotate_video": "report.annotate",
+    "edit_tracks": "timeline.tracks",
     "export_timeline": "export.export",
     "find_episodes": "timeline.episodes",
+    "list_tracks": "timeline.tracks",
     "plot_timeline": "report.plot",
     "read_timeline": "timeline.read",
     "scan": "pipeline",
     "summarise": "timeline.summary",
     "write_report": "report.html",
+    "write_timeline": "timeline.write",
 }
 
 __all__ = [  # noqa: RUF022 - the order of the table above, checked by a test
@@ -93,13 +98,16 @@ __all__ = [  # noqa: RUF022 - the order of the table above, checked by a test
     "analyze_video",
     "annotate_photos",
     "annotate_video",
+    "edit_tracks",
     "export_timeline",
     "find_episodes",
+    "list_tracks",
     "plot_timeline",
     "read_timeline",
     "scan",
     "summarise",
     "write_report",
+    "write_timeline",
 ]
 
 

@@ -3,24 +3,17 @@
 from bisect import bisect_right
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import replace
 from itertools import groupby
 
 from emoscan.emotion.classifier import EmotionClassifier
 from emoscan.faces.follow import FaceFollower, Item, Looked, LookedAt, look_at
 from emoscan.faces.mtcnn import FaceDetector
 from emoscan.faces.track import Tracker
+from emoscan.faces.view import NO_VIEW, view_of
 from emoscan.media.ahead import mapped, read_ahead
 from emoscan.options import RunOptions, ScanOptions
 from emoscan.runtime import serving_runtime
-from emoscan.timeline.records import (
-    FaceRecord,
-    as_stored,
-    frame_records,
-    stored_faces,
-    unreadable_record,
-)
-from emoscan.timeline.schema import Status
+from emoscan.timeline.records import FaceRecord, frame_records, unreadable_record
 from emoscan.types import Frame, Unreadable
 
 
@@ -52,7 +45,7 @@ class Analyzer:
         """Lists of rows in the order of the items.
 
         At each of the `borders`, indices of frames, detection starts anew: whoever starts there
-        finds the same faces.
+        with the tracker's mark of that segment finds the same faces and tracks.
         """
         return self._rows(self._faces_of_video(items, tracker, borders))
 
@@ -90,7 +83,8 @@ class Analyzer:
     def _faces_of_video(
         self, items: Iterable[Item], tracker: Tracker, borders: Sequence[int]
     ) -> Iterator[list[Looked]]:
-        for _, segment in groupby(items, lambda item: bisect_right(borders, item.index)):
+        for number, segment in groupby(items, lambda item: bisect_right(borders, item.index)):
+            tracker.mark(number)
             for block in FaceFollower(self._detector, stride=self._stride).find(segment):
                 yield [_tracked(looked, tracker) for looked in block]
 
@@ -110,23 +104,9 @@ class Analyzer:
         return rows
 
 
-def tracked_again(rows: Sequence[FaceRecord], tracker: Tracker) -> list[FaceRecord]:
-    """Rows of whole frames that were stored: the tracker goes on from them as from new ones."""
-    again: list[FaceRecord] = []
-    for _, group in groupby(rows, lambda row: row.frame):
-        frame_rows = list(group)
-        if frame_rows[0].status is Status.UNREADABLE:
-            again += frame_rows
-            continue
-        faces = stored_faces(frame_rows)
-        tracks = tracker.update(faces, time_s=frame_rows[0].time_s or 0.0).tracks.tolist()
-        again += [replace(row, track=track) for row, track in zip(frame_rows, tracks, strict=False)]
-        again += frame_rows[len(tracks) :]  # a frame without a face
-    return again
-
-
 def _tracked(item: Looked, tracker: Tracker) -> Looked:
     if isinstance(item, Unreadable):
         return item
-    faces = as_stored(item.faces)
-    return LookedAt(item.frame, tracker.update(faces, time_s=item.frame.time_s or 0.0))
+    view = view_of(item.frame) if len(item.faces) else NO_VIEW
+    faces = tracker.update(item.faces, time_s=item.frame.time_s or 0.0, view=view)
+    return LookedAt(item.frame, faces)

@@ -4,17 +4,16 @@ import hashlib
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
-from itertools import chain, groupby
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from emoscan.analyzer import Analyzer, tracked_again
+from emoscan.analyzer import Analyzer
 from emoscan.batch.crew import Crew
 from emoscan.batch.history import History, damage_of
 from emoscan.batch.identity import Fingerprint, Making
@@ -48,7 +47,6 @@ from emoscan.timeline.writers import TableWriter, open_stream, open_table
 
 # A crash costs at most one part.
 PHOTOS_A_PART = 1_000
-FRAMES_AT_ONCE = 64
 
 
 @dataclass(slots=True)
@@ -280,12 +278,12 @@ class Job:
         self, video: VideoSource, attempt: _Attempt, parts: Parts | None
     ) -> Generator[list[FaceRecord]]:
         """The rows of the parts that are whole, then those of the frames after them."""
-        tracker, first = Tracker(), 0
+        state, first = None, 0
         before: tuple[str, ...] = ()
         for part in self._whole_parts(parts, lambda _: attempt.input_):
-            for rows in _whole_frames(part.rows()):
-                yield tracked_again(rows, tracker)
-            first, before = part.next_start, part.damage_so_far()
+            yield from part.rows()
+            state, first, before = part.tracker, part.next_start, part.damage_so_far()
+        tracker = Tracker(state)
         borders = video.info.segment_starts
         opened = video_rows(video, self._analyzer, self._options, tracker=tracker, first=first)
         with opened as batches:
@@ -293,7 +291,7 @@ class Job:
                 self._look()  # before a decoder that was taken away looks like damage
                 attempt.damage = (*before, *video.damage)
                 if parts:
-                    self._keep(rows, parts, attempt, borders)
+                    self._keep(rows, parts, attempt, tracker, borders)
                 yield rows
         attempt.damage = (*before, *video.damage)
 
@@ -307,6 +305,7 @@ class Job:
         rows: Sequence[FaceRecord],
         parts: Parts,
         attempt: _Attempt,
+        tracker: Tracker,
         borders: Sequence[int],
     ) -> None:
         """Put rows into the part of their segment; after the last border it is the table's turn."""
@@ -314,7 +313,12 @@ class Job:
         if (segment := bisect_right(borders, rows[0].frame)) != attempt.segment:
             if parts.is_open:
                 start, damage = borders[segment - 1], attempt.damage
-                parts.close_part(next_start=start, damage=damage, input_=attempt.input_)
+                parts.close_part(
+                    next_start=start,
+                    damage=damage,
+                    input_=attempt.input_,
+                    tracker=tracker.state(segment),
+                )
             attempt.segment = segment
         if segment < len(borders):
             parts.write(rows)
@@ -473,13 +477,6 @@ class Job:
             schema_version=SCHEMA_VERSION,
             versions={"emoscan": version("emoscan"), **library_versions()},
         )
-
-
-def _whole_frames(lists: Iterable[list[FaceRecord]]) -> Iterator[list[FaceRecord]]:
-    """The same rows, so that no frame's are in two lists."""
-    rows = chain.from_iterable(lists)
-    for _, some in groupby(rows, lambda row: row.frame // FRAMES_AT_ONCE):
-        yield list(some)
 
 
 def _with_problems(part: Part, broken: list[Problem]) -> Iterator[list[FaceRecord]]:

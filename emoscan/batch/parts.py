@@ -22,11 +22,15 @@ from emoscan.timeline.writers import TableWriter, open_table
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A whole part: `next_start` is where the input goes on, `damage` what was wrong so far."""
+    """A whole part: `next_start` is where the input goes on, `damage` what was wrong so far.
+
+    `tracker` is what the tracker knew there; None for photos.
+    """
 
     path: Path
     next_start: int
     damage: tuple[str, ...]
+    tracker: dict[str, Any] | None = None
 
     def damage_so_far(self) -> tuple[str, ...]:
         """Its damage for whoever goes on after it: the decoder may have been a little ahead."""
@@ -84,7 +88,14 @@ class Parts:
             self._writer = open_table(path, TableFormat.PARQUET, overwrite=True)
         self._writer.write(rows)
 
-    def close_part(self, *, next_start: int, damage: Sequence[str], input_: Fingerprint) -> None:
+    def close_part(
+        self,
+        *,
+        next_start: int,
+        damage: Sequence[str],
+        input_: Fingerprint,
+        tracker: dict[str, Any] | None = None,
+    ) -> None:
         """The part at hand is whole. Raises OutputError."""
         if self._writer is None:  # it gave up
             return
@@ -93,10 +104,11 @@ class Parts:
             "next_start": next_start,
             "damage": list(damage),
             "input": input_.as_dict(),
+            "tracker": tracker,
         }
         self._writer.commit(self._making | {"part": about})
         self._writer = None
-        self._whole.append(Part(self._path(len(self._whole)), next_start, tuple(damage)))
+        self._whole.append(Part(self._path(len(self._whole)), next_start, tuple(damage), tracker))
 
     def give_up(self) -> None:
         """The part at hand goes, and no other begins."""
@@ -127,7 +139,9 @@ class Parts:
             if agrees and about["number"] == number and now and now.fits(made_of):
                 for _ in read_records(path):  # a page of it may be broken: better to learn now
                     pass
-                return Part(path, int(about["next_start"]), tuple(about["damage"]))
+                return Part(
+                    path, int(about["next_start"]), tuple(about["damage"]), about.get("tracker")
+                )
         return None
 
 

@@ -16,11 +16,13 @@ from emoscan.cli.page import print_written
 from emoscan.cli.parameters import MEDIA, TIMELINE, TIMELINES, takes_options
 from emoscan.cli.products import print_export, print_plot
 from emoscan.cli.tables import Output, TableOptions, put_episodes, put_summary
+from emoscan.cli.tracks import list_or_edit
 from emoscan.export.options import ExportOptions
 from emoscan.report.options import AnnotateOptions
 from emoscan.report.page_options import ReportOptions
 from emoscan.report.plot_options import PlotOptions
 from emoscan.timeline.options import EpisodeOptions, SummaryOptions
+from emoscan.timeline.track_options import TrackOptions
 
 # Commands whose result is a table take --json for that.
 NO_REPORT = frozenset({"json"})
@@ -108,6 +110,13 @@ def export(
         print_export(exported, console=console, options=terminal)
 
 
+@takes_options(TrackOptions, TerminalOptions, arguments=(TIMELINE,))
+def tracks(timeline: Path, options: TrackOptions, terminal: TerminalOptions) -> None:
+    """List the tracks of a timeline; merge, name and drop some of them into a new one."""
+    with _a_sentence_at_the_end(terminal) as console:
+        list_or_edit(timeline, options, terminal=terminal, console=console)
+
+
 @contextmanager
 def _table_command(table: TableOptions, terminal: TerminalOptions) -> Iterator[Output]:
     with _a_sentence_at_the_end(terminal) as console:
@@ -124,6 +133,7 @@ def _a_sentence_at_the_end(terminal: TerminalOptions) -> Iterator[Console]:
 
 COMMANDS: tuple[Callable[..., None], ...] = (
     annotate,
+    tracks,
     summary,
     episodes,
     plot,

@@ -1,7 +1,7 @@
 """One row of the timeline, how rows come from a frame, and how they become Arrow."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import repeat, starmap
 from operator import attrgetter
 from typing import Any
@@ -114,27 +114,6 @@ def _python_values(field: pa.Field, column: pa.Array) -> list[Any]:
         return [points and tuple(points) for points in values]
     make = _WORDS.get(field.name)
     return [value and make(value) for value in values] if make else values
-
-
-def as_stored(faces: Faces) -> Faces:
-    """With boxes that a position and a size in float32 give again to the last bit."""
-    sizes = _positions_and_sizes(faces)
-    return replace(faces, boxes=np.hstack([sizes[:, :2], sizes[:, :2] + sizes[:, 2:]]))
-
-
-def stored_faces(rows: Sequence[FaceRecord]) -> Faces:
-    """The faces of one frame's rows, without their tracks."""
-    rows = [row for row in rows if row.status is Status.FACE]
-    sizes = np.array([(row.x, row.y, row.width, row.height) for row in rows], np.float32)
-    sizes = sizes.reshape(-1, 4)
-    points = np.array([row.landmarks for row in rows], np.float32)
-    return Faces(
-        boxes=np.hstack([sizes[:, :2], sizes[:, :2] + sizes[:, 2:]]),
-        scores=np.array([row.score for row in rows], np.float32),
-        landmarks=points.reshape(-1, 5, 2),
-        tracks=np.full(len(rows), NO_TRACK, np.int32),
-        followed=np.array([row.origin is Origin.FOLLOWED for row in rows], np.bool_),
-    )
 
 
 def _positions_and_sizes(faces: Faces) -> np.ndarray[Any, np.dtype[np.float32]]:

@@ -46,6 +46,9 @@ class TableWriter(Protocol):
     def write(self, records: Sequence[FaceRecord]) -> None:
         """Take more rows."""
 
+    def write_batch(self, batch: pa.RecordBatch) -> None:
+        """Take more rows, which are under the schema already."""
+
     def commit(self, metadata: Mapping[str, Any]) -> None:
         """Close the table, check it, and give it its name."""
 
@@ -152,6 +155,13 @@ class _FileTable:
         if len(self._pending) >= BATCH_ROWS:
             with undisturbed(), _in_words(self._out):
                 self._encode_pending()
+
+    def write_batch(self, batch: pa.RecordBatch) -> None:
+        with undisturbed(), _in_words(self._out):
+            self._encode_pending()
+            with self._ended_by_failure():
+                self._encoder.write(batch)
+        self._rows += batch.num_rows
 
     def commit(self, metadata: Mapping[str, Any]) -> None:
         with undisturbed(), _in_words(self._out):
@@ -286,10 +296,13 @@ class _StreamTable:
     def write(self, records: Sequence[FaceRecord]) -> None:
         if not records:
             return
+        self.write_batch(record_batch(records))
+
+    def write_batch(self, batch: pa.RecordBatch) -> None:
         with _in_words("Standard output"):
-            self._encoder.write(record_batch(records))
+            self._encoder.write(batch)
             self._stream.flush()
-        self._rows += len(records)
+        self._rows += batch.num_rows
 
     def commit(self, metadata: Mapping[str, Any]) -> None:
         with _in_words("Standard output"):

@@ -26,7 +26,8 @@ class QuickAnalyzer:
         return BLOCK
 
     def video_rows(self, items, tracker, *, borders=()):
-        for _, segment in groupby(items, lambda item: bisect_right(borders, item.index)):
+        for number, segment in groupby(items, lambda item: bisect_right(borders, item.index)):
+            tracker.mark(number)
             for _, block in groupby(enumerate(segment), lambda numbered: numbered[0] // BLOCK):
                 yield [row for _, item in block for row in _rows(item, tracker)]
 

@@ -79,6 +79,15 @@ class TestFiles:
         assert frame.attrs == {"schema_version": 1, **METADATA}
         assert names(out.parent) == whole(out)
 
+    def test_records_and_batches_stay_in_their_order(self, out):
+        table, rows = open_new(out), records(30)
+        table.write(rows[:7])
+        table.write_batch(record_batch(rows[7:20]))
+        table.write(rows[20:])
+        assert table.rows == len(rows)
+        table.commit(METADATA)
+        assert read_timeline(out)["frame"].tolist() == [row.frame for row in rows]
+
     def test_more_rows_than_a_batch_and_a_row_group(self, out, monkeypatch):
         monkeypatch.setattr(writers, "BATCH_ROWS", 10)
         monkeypatch.setattr(encoders, "ROW_GROUP_ROWS", 30)
