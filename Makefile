@@ -28,6 +28,11 @@ test: $(STAMP)
 test-browser: $(STAMP)
 	$(BIN)/python -m pytest tests/browser $(PYTEST_ARGS)
 
+# Every fault as often as docs/faults.md says, which is written anew: about half an hour.
+faults: $(STAMP)
+	EMOSCAN_FAULTS=all $(BIN)/python -m pytest tests/faults --timeout 3600 \
+		-p tests.faults.report --faults-report docs/faults.md $(PYTEST_ARGS)
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

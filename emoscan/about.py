@@ -5,10 +5,17 @@ from importlib.metadata import version
 from pathlib import Path
 
 import av
+import cv2
+import pi_heif
+import PIL
 import torch
+from PIL import features
 
 from emoscan.emotion.checkpoint import load_weights
 from emoscan.runtime import library_versions, serving_runtime
+
+# What Pillow brings along to decode photos.
+IMAGE_LIBRARIES = ("libjpeg_turbo", "zlib", "zlib_ng", "libtiff", "webp", "avif", "littlecms2")
 
 
 def describe(weights: Path | None = None) -> dict[str, str]:
@@ -26,6 +33,25 @@ def describe(weights: Path | None = None) -> dict[str, str]:
         "SHA-256": loaded.sha256,
         "trained on": _training(loaded.about.training_data),
         "accuracy": _accuracy(loaded.about.metrics),
+    }
+
+
+def describe_libraries() -> dict[str, str]:
+    """The libraries inside the packages that read files from outside, which may need updates."""
+    return {
+        **{
+            name: ".".join(map(str, number)) for name, number in sorted(av.library_versions.items())
+        },
+        "Pillow": PIL.__version__,
+        **{
+            name: features.version(name) or "unknown version"
+            for name in IMAGE_LIBRARIES
+            if features.check(name)
+        },
+        "libheif": f"{pi_heif.libheif_version()} in pi-heif {pi_heif.__version__}",
+        "OpenCV": cv2.__version__,
+        "safetensors": version("safetensors"),
+        "pyarrow": version("pyarrow"),
     }
 
 

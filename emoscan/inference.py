@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from emoscan.cache import cache_folder
 from emoscan.options import Backend, Precision
-from emoscan.runtime import DTYPES, Runtime
+from emoscan.runtime import DTYPES, Runtime, import_openvino
 
 Forward = Callable[[Tensor], Tensor]
 
@@ -92,9 +92,7 @@ def batch_sizes(count: int) -> list[int]:
 
 @cache
 def _core() -> Any:
-    import openvino
-
-    return openvino.Core()
+    return import_openvino("openvino").Core()
 
 
 def _on_channels_last(model: Any) -> Any:

@@ -9,9 +9,13 @@ from pathlib import Path
 from emoscan.errors import OutputError, UsageError
 from emoscan.media.find import MediaFile
 from emoscan.options import STANDARD_OUTPUT, RunOptions, TableFormat
+from emoscan.timeline.disk import free_bytes, nearest_existing
 from emoscan.timeline.writers import format_of
 
 TIMELINES = "timelines"
+
+# For tables of some hours, their parts, and the manifest.
+LEAST_FREE_BYTES = 16 * 2**20
 
 # File systems allow 255, and `.partial-2` and `.meta.json` have to fit as well.
 MAX_NAME_BYTES = 230
@@ -137,9 +141,15 @@ def _refuse_existing(outputs: Sequence[Path], run: RunOptions) -> None:
 def _refuse_unwritable(outputs: Sequence[Path]) -> None:
     """Better to learn now than after a night's work."""
     for folder in {path.parent for path in outputs}:
-        nearest = next(place for place in (folder, *folder.resolve().parents) if place.exists())
+        nearest = nearest_existing(folder)
         if not nearest.is_dir() or not os.access(nearest, os.W_OK):
             raise OutputError(
                 f"{folder} cannot be written ({nearest} is no folder that takes files); "
                 "choose another place with --out."
+            )
+        free = free_bytes(nearest)
+        if free is not None and free < LEAST_FREE_BYTES:
+            raise OutputError(
+                f"{folder} has {free:,} bytes free, and a job wants {LEAST_FREE_BYTES:,} to begin; "
+                "free some space, or choose another place with --out."
             )

@@ -2,12 +2,13 @@
 
 import gc
 import platform
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
@@ -21,6 +22,8 @@ LIBRARIES = ("torch", "openvino", "av", "opencv-python-headless", "facenet-pytor
 
 # Each holds a batch of photos and its pyramids in memory.
 MOST_PHOTO_WORKERS = 4
+
+TELEMETRY = "openvino_telemetry"
 
 DTYPES = {
     Precision.FP32: torch.float32,
@@ -112,7 +115,7 @@ def _backend(wanted: Backend, *, on_cpu: bool) -> Backend:
 def _has_openvino() -> bool:
     """Whether it can be used; a broken installation is none."""
     try:
-        frontend = import_module("openvino.frontend")
+        frontend = import_openvino("openvino.frontend")
     except Exception:
         return False
     return hasattr(frontend, "FrontEndManager")
@@ -122,6 +125,21 @@ def photo_workers(device: str) -> int:
     """How many batches of photos are best looked at side by side."""
     on_cpu = choose_runtime(device).device.type == "cpu"
     return max(1, min(MOST_PHOTO_WORKERS, torch.get_num_threads())) if on_cpu else 1
+
+
+def import_openvino(name: str) -> Any:
+    """A module of OpenVINO's, which would tell Google Analytics that it is imported.
+
+    It does without where its package for that is missing: None in `sys.modules` means just this.
+    """
+    silenced = TELEMETRY not in sys.modules
+    if silenced:
+        sys.modules[TELEMETRY] = None  # type: ignore[assignment]
+    try:
+        return import_module(name)
+    finally:
+        if silenced:
+            sys.modules.pop(TELEMETRY, None)
 
 
 def library_versions() -> dict[str, str | None]:

@@ -32,7 +32,8 @@ class Result:
 def run(monkeypatch, capfd, tmp_path_factory):
     """Run a command line in an empty folder of its own."""
     monkeypatch.chdir(tmp_path_factory.mktemp("work"))
-    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    kept = {number: signal.getsignal(number) for number in numbers}
 
     def call(*words: object) -> Result:
         monkeypatch.setattr(sys, "argv", ["emoscan", *map(str, words)])

@@ -5,6 +5,7 @@ import json
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +18,8 @@ from training.network import PARTS
 
 OPTIMIZERS = ("sgd", "adamw", "muon")
 SCHEDULES = ("one-cycle", "plateau", "constant")
+# tomllib's own is a ValueError, as are what is no UTF-8 and a number with too many digits.
+TOML_ERRORS = (ValueError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +206,7 @@ def _read(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"The recipe {path} cannot be read: {error.strerror}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except TOML_ERRORS as error:
         raise UsageError(f"The recipe {path} is not TOML: {error}.") from error
 
 
@@ -214,7 +217,7 @@ def _parse_change(change: str) -> dict[str, Any]:
         raise UsageError(f"--set takes key=value, not “{change}”.")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except TOML_ERRORS:
         value = text.strip()
     return {key.strip(): value}
 
@@ -236,7 +239,8 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
             raise UsageError(f"{name} takes a list such as [1, 2], not {value!r}.")
         return tuple(_typed(name, item, get_args(hint)[0]) for item in value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        with suppress(OverflowError):  # one that no float holds is no number here
+            return float(value)
     if type(value) is not hint:
         raise UsageError(f"{name} takes {_KINDS[hint]}, not {value!r}.")
     return value

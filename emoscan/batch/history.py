@@ -12,6 +12,7 @@ from emoscan.batch.manifest import MANIFEST, Entry, Manifest, State, latest, rea
 from emoscan.errors import MediaError, OutputError, UsageError
 from emoscan.media.find import counted
 from emoscan.options import RunOptions
+from emoscan.timeline.disk import told_free
 from emoscan.timeline.read import read_metadata
 from emoscan.timeline.schema import metadata_path
 
@@ -81,8 +82,9 @@ class History:
                 write()
         except OSError as error:
             raise OutputError(
-                f"The manifest in {self._folder} cannot be written ({error.strerror}); free some "
-                "space, or choose another place with --out. All finished tables are there."
+                f"The manifest in {self._folder} cannot be written ({error.strerror}"
+                f"{told_free(self._folder) if self._folder else ''}); free some space, or choose "
+                "another place with --out. All finished tables are there."
             ) from error
 
     def sweep_partial(self, out: Path, input_: Fingerprint) -> None:

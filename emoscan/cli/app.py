@@ -133,11 +133,17 @@ def info(
     weights: Annotated[
         Path | None, typer.Option(help="Tell of these weights, not the shipped ones.")
     ] = None,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose", "-v", help="Tell of the libraries that read videos and photos, too."
+        ),
+    ] = False,
 ) -> None:
     """Print versions, the device, and the model with its figures."""
-    from emoscan.about import describe
+    from emoscan.about import describe, describe_libraries
 
-    print_info(describe(weights))
+    print_info(describe(weights) | (describe_libraries() if verbose else {}))
 
 
 def _print_version(wanted: bool) -> None:

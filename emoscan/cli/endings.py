@@ -75,7 +75,12 @@ def _print_traceback(console: Console, error: Exception, *, wanted: bool) -> Non
 
 
 def stop(console: Console, word: str, *, code: ExitCode) -> ExitCode:
-    """Somebody ended the work: one word, and the code that scripts know."""
+    """Somebody ended the work: one word, and the code that scripts know.
+
+    Nothing is at work any more: another Ctrl-C would only cost the last words and that code.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     console.print(word, style="yellow")
     return code
 

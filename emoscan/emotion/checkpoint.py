@@ -19,6 +19,7 @@ from emoscan.emotions import EMOTIONS
 from emoscan.errors import MissingPartError
 
 HEADER_KEY = "emoscan"
+MOST_SIDE_PX = 1024  # far beyond what a face's expression needs
 SHIPPED_MODEL = "emoscan-resnet18-3"
 SHIPPED_SHA256 = "c4004376ae5ccc318739529c4a655a4975bdbbd1fe966bb884c9343d0ca4aef1"
 
@@ -98,7 +99,8 @@ def _header(content: bytes) -> str | None:
     """Our entry in a safetensors file: 8 bytes of length, then JSON with `__metadata__`."""
     length = int.from_bytes(content[:8], "little")
     entries = json.loads(content[8 : 8 + length]).get("__metadata__") or {}
-    return entries.get(HEADER_KEY)
+    header: str | None = entries.get(HEADER_KEY)
+    return header
 
 
 def _parse_header(header: str | None, path: Path) -> Checkpoint:
@@ -106,7 +108,7 @@ def _parse_header(header: str | None, path: Path) -> Checkpoint:
         raise MissingPartError(f"{path} carries no emoscan settings; use weights made by emoscan.")
     try:
         about = _from_dict(json.loads(header))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise MissingPartError(f"{path} has incomplete emoscan settings: {error}.") from error
     if about.architecture not in ARCHITECTURES or about.labels != EMOTIONS:
         raise MissingPartError(
@@ -121,7 +123,7 @@ def _from_dict(settings: dict[str, Any]) -> Checkpoint:
     about = Checkpoint(
         model_id=str(settings["model_id"]),
         architecture=str(settings["architecture"]),
-        labels=tuple(settings["labels"]),
+        labels=tuple(map(str, settings["labels"])),
         crop=CropSettings(**_require(settings["crop"], CropSettings)),
         normalisation=Normalisation(**_require(settings["normalisation"], Normalisation)),
         temperature=float(settings["temperature"]),
@@ -132,6 +134,8 @@ def _from_dict(settings: dict[str, Any]) -> Checkpoint:
     scales = (about.temperature, norm.std, crop.side_px, crop.side_per_box_height)
     if not all(0 < scale < math.inf for scale in scales) or not math.isfinite(norm.mean):
         raise ValueError("temperature, std and sides must be above 0, and all numbers finite")
+    if not isinstance(crop.side_px, int) or crop.side_px > MOST_SIDE_PX:
+        raise ValueError(f"crop.side_px must be a whole number of at most {MOST_SIDE_PX}")
     return about
 
 

@@ -123,6 +123,12 @@ def decode(stream: VideoStream, packet: VideoPacket | None, failed: Failed) -> l
         return []
 
 
+def refuse_encrypted(packet: VideoPacket, file: MediaFile) -> None:
+    """Raise MediaError: a decoder would make noise of it, and call that pictures."""
+    if packet.has_sidedata("encryption_info"):
+        raise MediaError(f"{file.source} is encrypted; decrypt it first.")
+
+
 def is_shown(packet: VideoPacket) -> bool:
     """Whether the packet gives a frame that is to be seen.
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from emoscan.options import ScanOptions
 
 NO_TIME = -(2**63)
+# So many times the usual interval may lie between two frames where none is missing.
+USUAL_INTERVALS = 1.5
 # Matroska rounds times to milliseconds: a frame up to half of one early still belongs to its slot.
 SLOT_TOLERANCE_S = 0.0006
 # Decode times only fall where recordings were joined; less than this is a muxer's rounding.
@@ -66,6 +68,14 @@ class PacketTimes:
         """Frames per second on average; None for a single frame."""
         span_s = float(self.time_s[-1] - self.time_s[0])
         return (len(self) - 1) / span_s if span_s > 0 else None
+
+    def longest_gap(self) -> tuple[float, float] | None:
+        """Where it begins and ends, in seconds; None where all intervals are about the same."""
+        intervals_s = np.diff(self.time_s)
+        if not len(intervals_s) or intervals_s.max() <= USUAL_INTERVALS * np.median(intervals_s):
+            return None
+        place = int(intervals_s.argmax())
+        return float(self.time_s[place]), float(self.time_s[place + 1])
 
     def key_before(self, index: int) -> int:
         """The rank of a key frame from which `index` and all later frames can be decoded.

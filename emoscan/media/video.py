@@ -1,5 +1,6 @@
 """Videos to Frames: one pass over the packets for the times, then decoding on demand."""
 
+import math
 import re
 from collections.abc import Callable, Generator, Iterator
 from fractions import Fraction
@@ -23,8 +24,10 @@ from emoscan.media.container import (
     open_container,
     packets,
     reason,
+    refuse_encrypted,
     video_stream,
 )
+from emoscan.media.cut_off import Structure
 from emoscan.media.find import MediaFile
 from emoscan.media.order import by_output, in_order
 from emoscan.media.packets import (
@@ -64,7 +67,7 @@ def open_video(file: MediaFile, alive: Alive = nobody_waits) -> "Video":
     """
     with open_container(file) as container:
         stream = video_stream(container, file)
-        log, sample = _survey(container, stream, alive)
+        log, sample = _survey(container, stream, file, alive)
         if sample is None:
             raise no_picture(stream, file)
         start_s = _start_s(container, stream, log)
@@ -72,7 +75,10 @@ def open_video(file: MediaFile, alive: Alive = nobody_waits) -> "Video":
         info = _info(container, stream, sample=sample, times=times, start_s=float(start_s))
         converter = Converter(Upright.of(sample), file.source)
     converter.rgb(sample)  # better to learn now of pixels that cannot be converted
-    return Video(file, info=info, times=times, converter=converter, alive=alive)
+    structure = Structure.of(file.path, has_gap=times.longest_gap() is not None)
+    return Video(
+        file, info=info, times=times, converter=converter, structure=structure, alive=alive
+    )
 
 
 class Video:
@@ -89,11 +95,13 @@ class Video:
         info: VideoInfo,
         times: PacketTimes,
         converter: Converter,
+        structure: Structure,
         alive: Alive = nobody_waits,
     ) -> None:
         self.file = file
         self.info = info
         self.damage: tuple[str, ...] = ()
+        self._structure = structure
         self._times = times
         self._converter = converter
         self._alive = alive
@@ -133,7 +141,7 @@ class Video:
         wanted = selected_indices(self.time_s, options, first=first)
         self.damage = ()
         if not len(wanted):
-            self.damage = tuple(self._early_end(options))
+            self.damage = (*self._gap(options), *self._early_end(options))
             return
         losses = Losses(int(wanted[0]), int(wanted[-1]) + 1)
         selected = np.isin(np.arange(losses.stop), wanted)
@@ -146,7 +154,8 @@ class Video:
                 yield item
             del item
             del frame  # or its buffer would live on while the next one is decoded
-        self.damage = (*losses.sentences(self._times), *self._early_end(options))
+        of_packets = losses.sentences(self._times)
+        self.damage = (*of_packets, *self._gap(options), *self._early_end(options))
 
     def _made(self, index: int, frame: VideoFrame | None, losses: "Losses") -> Frame | Unreadable:
         time_s = float(self._times.time_s[index])
@@ -203,14 +212,29 @@ class Video:
         return container
 
     def _early_end(self, options: ScanOptions) -> Iterator[str]:
-        """What is to say if the frames end long before the end that the file declares."""
+        """What is to say if the frames, or the bytes, end before the end that is declared."""
         duration_s, end_s = self.info.duration_s, self._times.end_s
-        if duration_s is None:
+        declared_end_s = end_s
+        if duration_s is not None:
+            declared_end_s = self.info.video_start_s - self.info.start_s + duration_s
+        if options.end_s is not None and options.end_s < declared_end_s:
             return
-        declared_end_s = self.info.video_start_s - self.info.start_s + duration_s
-        to_the_end = options.end_s is None or options.end_s >= declared_end_s
-        if to_the_end and declared_end_s - end_s > max(1.0, duration_s / 100):
+        if declared_end_s - end_s > max(1.0, (duration_s or 0) / 100):
             yield f"It ends at {end_s:.1f} s, though it declares {declared_end_s:.1f} s."
+        if missing := self._structure.missing_bytes:
+            yield f"It is cut off: {missing:,} bytes are missing at its end."
+
+    def _gap(self, options: ScanOptions) -> Iterator[str]:
+        """What is to say if frames are missing though no packet tells so."""
+        gap_s, broken_at = self._times.longest_gap(), self._structure.broken_at
+        if broken_at is None or gap_s is None:
+            return
+        start_s, end_s = gap_s
+        if (options.end_s or math.inf) > start_s and (options.start_s or 0) < end_s:
+            yield (
+                f"Its structure is broken at byte {broken_at:,}, and frames may be missing, most "
+                f"likely between {start_s:.3f} and {end_s:.3f} s."
+            )
 
 
 class Losses:
@@ -277,13 +301,14 @@ def _frames(number: int) -> str:
 
 
 def _survey(
-    container: InputContainer, stream: VideoStream, alive: Alive
+    container: InputContainer, stream: VideoStream, file: MediaFile, alive: Alive
 ) -> tuple[PacketLog, VideoFrame | None]:
-    """Note every packet, and decode up to the first frame."""
+    """Note every packet, and decode up to the first frame. Raises MediaError."""
     log = PacketLog()
     frames: list[VideoFrame] = []
     has_pts = container.format.name not in WITHOUT_PTS
     for packet in packets(container, stream, _ignore, alive):
+        refuse_encrypted(packet, file)
         if is_shown(packet):
             pts = packet.pts if has_pts else None
             log.add(pts=pts, dts=packet.dts, duration=packet.duration, key=packet.is_keyframe)

@@ -128,10 +128,15 @@ def _as_usage_error(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except (pa.ArrowException, ValueError, TypeError, AttributeError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"{path} is no timeline of emoscan's: {reason}") from error
+        raise UsageError(f"{path} cannot be read: {_reason(error)}.") from error
+    except (pa.ArrowException, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise UsageError(f"{path} is no timeline of emoscan's: {_reason(error)}.") from error
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what went wrong; Arrow's own OSErrors have more of them, and no number."""
+    text = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return (text or type(error).__name__).splitlines()[0].rstrip(".")
 
 
 def _read_parquet(path: Path) -> tuple[pa.Table, dict[str, Any]]:

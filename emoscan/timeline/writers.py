@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from emoscan.errors import OutputError, UsageError
 from emoscan.options import STANDARD_OUTPUT, TableFormat
+from emoscan.timeline.disk import told_free
 from emoscan.timeline.encoders import ENCODERS, count_rows, cut_torn_row
 from emoscan.timeline.interrupts import undisturbed
 from emoscan.timeline.records import FaceRecord, record_batch
@@ -337,12 +338,17 @@ def _in_words(path: Path | str) -> Iterator[None]:
         if error.errno in _DISK_FULL:
             raise OutputError(
                 f"{path} could not be written because the disk is full; "
-                "free some space, or choose another place with --out."
+                f"free some space, or choose another place with --out{_free(path)}."
             ) from error
         reason = (error.strerror or str(error)).lower()
         raise OutputError(
             f"{path} cannot be written ({reason}); choose another place with --out."
         ) from error
+
+
+def _free(path: Path | str) -> str:
+    """What is free there, of a file."""
+    return told_free(path) if isinstance(path, Path) else ""
 
 
 def _refuse_existing(out: Path, *, overwrite: bool) -> None:

@@ -10,12 +10,7 @@ from emoscan.batch.identity import Fingerprint
 from emoscan.batch.manifest import Entry, Manifest, State, latest, planned_inputs, read_manifests
 from emoscan.batch.status import read_status
 from emoscan.errors import UsageError
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=6,
-)
+from tests.json_values import JSON
 
 
 def entry(source: str, state: State, **fields) -> Entry:

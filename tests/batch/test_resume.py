@@ -244,17 +244,6 @@ def test_two_runs_into_one_folder(tmp_path, videos) -> None:
     assert second
 
 
-def test_an_input_that_changes_while_it_is_read_is_failed(tmp_path, videos) -> None:
-    def grow(event) -> None:
-        if isinstance(event, FramesDone) and event.source == "a.mp4":
-            with (videos / "a.mp4").open("ab") as file:
-                file.write(b"\0")
-
-    report = emoscan.scan(videos, tmp_path / "out", run=run_options(), listener=grow)
-    assert "changed or removed" in report.problems[0].reason
-    assert not list((tmp_path / "out").rglob("a.mp4*"))
-
-
 def test_the_manifest_tells_what_became_of_each(tmp_path, videos, long_clip) -> None:
     whole = long_clip.read_bytes()
     (videos / "cut.mp4").write_bytes(whole[: len(whole) * 3 // 4])

@@ -1,10 +1,12 @@
 import hashlib
 import json
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from emoscan.emotion import checkpoint
@@ -19,6 +21,7 @@ from emoscan.emotion.crop import CropSettings, Normalisation
 from emoscan.emotion.network import POOLED
 from emoscan.emotions import EMOTIONS
 from emoscan.errors import MissingPartError
+from tests.json_values import HUGE, JSON, NESTED
 
 ABOUT = Checkpoint(
     model_id="test",
@@ -112,3 +115,49 @@ def test_shipped_weights_that_were_exchanged_are_refused(tmp_path, monkeypatch) 
     with pytest.raises(MissingPartError, match="install emoscan again"):
         checkpoint.load_weights(None)
     assert checkpoint.load_weights(saved(tmp_path)).about == ABOUT
+
+
+def with_header(path: Path, header: str) -> Path:
+    save_file(STATE, path, {HEADER_KEY: header})
+    return path
+
+
+def loaded_or_refused(path: Path) -> None:
+    """Settings that can be worked with, or one sentence."""
+    try:
+        about = load_checkpoint(path).about
+    except MissingPartError as error:
+        assert path.name in str(error)
+    else:
+        assert isinstance(about.crop.side_px, int) and about.labels == EMOTIONS
+
+
+WHOLE = json.loads(json.dumps(asdict(ABOUT)))
+
+
+@given(st.dictionaries(st.sampled_from(sorted(WHOLE)), JSON), st.sampled_from([{}, WHOLE]))
+@settings(deadline=None)
+def test_whatever_the_header_holds(tmp_path_factory, changes, whole) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.safetensors"
+    loaded_or_refused(with_header(path, json.dumps(whole | changes)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"labels": [1, 2]},
+        {"temperature": HUGE},
+        {"crop": {"side_px": 48.5, "side_per_box_height": 1}},
+        {"crop": {"side_px": 10**9, "side_per_box_height": 1}},
+        {"metrics": 3},
+    ],
+)
+def test_settings_that_nothing_can_be_done_with(tmp_path, changes) -> None:
+    with pytest.raises(MissingPartError):
+        load_checkpoint(with_header(tmp_path / "a", json.dumps(WHOLE | changes)))
+
+
+@pytest.mark.parametrize("header", ["", "[]", "3", NESTED.decode(), '{"labels": '])
+def test_headers_that_are_no_settings(tmp_path, header) -> None:
+    with pytest.raises(MissingPartError):
+        load_checkpoint(with_header(tmp_path / "a", header))

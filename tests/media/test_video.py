@@ -432,6 +432,29 @@ def test_cut_off(tmp_path, noisy):
     assert read(tmp_path / "a.mp4", end_s=1)[1].damage == ()
 
 
+def test_a_cut_of_less_than_a_second_is_stated(tmp_path, noisy):
+    cut = cut_copy(noisy, tmp_path / "a.mp4", 0.95)
+    missing = noisy.stat().st_size - cut.stat().st_size
+    sentence = f"It is cut off: {missing:,} bytes are missing at its end."
+    assert read(cut)[1].damage[-1] == sentence
+    assert sentence not in read(cut, end_s=3)[1].damage
+
+
+def test_a_hole_in_matroska_is_stated_where_it_is(tmp_path):
+    settings = {"codec": "libvpx", "options": {"g": "10", "deadline": "realtime"}}
+    clip = write_clip(tmp_path / "a.webm", even_times(100), picture=noise_picture, **settings)
+    content = bytearray(clip.read_bytes())
+    half = len(content) // 2
+    content[half : half + len(content) // 10] = bytes(len(content) // 10)
+    clip.write_bytes(content)
+    frames, video = read(clip)
+    assert len(frames) < 95
+    (sentence,) = [words for words in video.damage if "structure is broken at byte" in words]
+    assert "most likely between" in sentence
+    assert not any("structure" in words for words in read(clip, end_s=1)[1].damage)
+    assert not any("structure" in words for words in read(clip, start_s=3.5)[1].damage)
+
+
 def test_zeros_in_the_middle(tmp_path, noisy):
     whole = [frame.time_s for frame in read(noisy)[0]]
     frames, video = read(zeroed_copy(noisy, tmp_path / "a.mp4", start=0.5, stop=0.56))

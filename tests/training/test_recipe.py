@@ -1,11 +1,16 @@
+import json
 import re
 import tomllib
+from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from emoscan.errors import UsageError
+from tests.json_values import HUGE, JSON
 from tests.training.recipes import tiny_recipe
 from training.network import PARTS
 from training.recipe import Recipe, load_recipe, shipped_recipes
@@ -191,6 +196,56 @@ def test_what_is_no_recipe_is_refused(tmp_path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(UsageError, match="is not TOML"):
         load_recipe(str(tmp_path / "binary.toml"))
+
+
+def recipe_or_refused(path: Path, content: bytes) -> None:
+    """A recipe that can be written and read again, or UsageError."""
+    path.write_bytes(content)
+    with suppress(UsageError):
+        recipe = load_recipe(str(path))
+        path.write_text(recipe.as_toml(), encoding="utf-8")
+        assert load_recipe(str(path)) == recipe
+
+
+def as_toml(values: object) -> str:
+    """As a recipe writes itself: JSON's values on the right."""
+    return "\n".join(f"{name} = {json.dumps(value)}" for name, value in values.items())
+
+
+WHOLE = shipped_recipes()["best"].read_bytes()
+CHANGES = st.dictionaries(st.sampled_from([field.name for field in fields(Recipe)]), JSON)
+
+
+@given(st.binary(max_size=80) | CHANGES.map(lambda values: as_toml(values).encode()))
+@settings(deadline=None)
+def test_whatever_a_file_holds(tmp_path_factory, content) -> None:
+    recipe_or_refused(tmp_path_factory.getbasetemp() / "any.toml", content)
+
+
+@given(CHANGES)
+@settings(deadline=None)
+def test_whatever_a_recipe_is_changed_to(tmp_path_factory, changes) -> None:
+    whole = tomllib.loads(WHOLE.decode()) | changes
+    recipe_or_refused(tmp_path_factory.getbasetemp() / "any.toml", as_toml(whole).encode())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"learning_rate = {HUGE}",
+        f"seed = {HUGE}",
+        f"seed = {'9' * 5_000}",
+        f"sides_px = [{HUGE}]",
+        "frozen = " + "[" * 9_000 + "]" * 9_000,
+        "epochs.x = 1",
+    ],
+)
+def test_toml_that_nothing_can_be_done_with(tmp_path, line) -> None:
+    name = re.match(r"\w+", line)[0]
+    whole = re.sub(rf"^{name} = .*$", lambda _: line, WHOLE.decode(), flags=re.MULTILINE)
+    (tmp_path / "a.toml").write_text(whole)
+    with pytest.raises(UsageError):
+        load_recipe(str(tmp_path / "a.toml"))
 
 
 def test_the_side_grows_over_the_epochs() -> None:
