@@ -8,7 +8,7 @@ PEERS := .venv-peers
 PEERS_STAMP := $(PEERS)/.installed
 PEERS_PIP := $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-browser faults lint peers clean
+.PHONY: demo test test-browser faults lint peers audit clean
 
 # The constraints hold for the build's own environment too.
 $(STAMP): pyproject.toml constraints.txt
@@ -47,5 +47,11 @@ $(PEERS_STAMP): benchmarks/peers-requirements.txt
 
 peers: $(PEERS_STAMP)
 
+# Known holes in the pinned versions, as far as the service that knows them can be asked.
+audit:
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	.venv-audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --progress-spinner off
+
 clean:
-	rm -rf $(VENV) $(PEERS) demo build dist .coverage .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(PEERS) .venv-audit demo build dist .coverage .mypy_cache .pytest_cache .ruff_cache
