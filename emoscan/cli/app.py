@@ -19,10 +19,12 @@ from emoscan.cli.console import (
     write_data,
 )
 from emoscan.cli.endings import (
+    Terminated,
     confess,
     ending_in_a_sentence,
     fail,
     leave_with_the_reader,
+    listen_no_more,
     listen_to_signals,
     stop,
 )
@@ -208,20 +210,30 @@ def _scan(
 
 def main() -> None:
     """Run the command line; what goes wrong outside of a scan is one sentence as well."""
+    try:
+        listen_to_signals()
+        code = _run()
+        listen_no_more()
+    except Terminated:  # before the work began; so below
+        code = stop(None, "Terminated.", code=ExitCode.TERMINATED)
+    except (KeyboardInterrupt, typer.Abort):
+        code = stop(None, "Interrupted.", code=ExitCode.INTERRUPTED)
+    sys.exit(int(code or 0))
+
+
+def _run() -> int | None:
     console = make_console(TerminalOptions())
     try:
-        code = app(standalone_mode=False)
+        code: int | None = app(standalone_mode=False)
     except BrokenPipeError:
         code = leave_with_the_reader()
-    except (KeyboardInterrupt, typer.Abort):  # before the work began
-        code = stop(console, "Interrupted.", code=ExitCode.INTERRUPTED)
     except EmoscanError as error:
         code = fail(console, error, verbose=False)
     except COMMAND_LINE_ERROR as error:
         code = _explain(console, error)
     except Exception as error:
         code = confess(console, error, verbose="--verbose" in sys.argv)
-    sys.exit(int(code or 0))
+    return code
 
 
 def _explain(console: Console, error: Any) -> ExitCode:

@@ -11,7 +11,7 @@ from typing import NoReturn
 import typer
 from rich.console import Console
 
-from emoscan.cli.console import TerminalOptions, abandon, print_error
+from emoscan.cli.console import TerminalOptions, abandon, make_console, print_error
 from emoscan.errors import EmoscanError, ExitCode
 
 
@@ -24,6 +24,12 @@ def listen_to_signals() -> None:
     signal.signal(signal.SIGTERM, _terminate)
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, _terminate)
+
+
+def listen_no_more() -> None:
+    """Nothing is at work: from now on a signal would only cost the last words and the exit code."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
@@ -74,13 +80,10 @@ def _print_traceback(console: Console, error: Exception, *, wanted: bool) -> Non
         console.print("".join(traceback.format_exception(error)), markup=False)
 
 
-def stop(console: Console, word: str, *, code: ExitCode) -> ExitCode:
-    """Somebody ended the work: one word, and the code that scripts know.
-
-    Nothing is at work any more: another Ctrl-C would only cost the last words and that code.
-    """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+def stop(console: Console | None, word: str, *, code: ExitCode) -> ExitCode:
+    """Somebody ended the work: one word, and the code that scripts know."""
+    listen_no_more()
+    console = console or make_console(TerminalOptions())
     console.print(word, style="yellow")
     return code
 
