@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from emoscan.emotion.classifier import EmotionClassifier
 from emoscan.emotion.crop import crop_faces
 from emoscan.faces.mtcnn import FaceDetector
-from emoscan.media.find import MediaFile, MediaKind, find_media
+from emoscan.media.find import MediaFile, find_media
 from emoscan.media.images import read_photo
 from emoscan.media.video import open_video
+from emoscan.media_kind import MediaKind
 from emoscan.options import ScanOptions
 from emoscan.runtime import choose_runtime, serving_runtime
 from emoscan.types import Frame

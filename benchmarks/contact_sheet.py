@@ -27,9 +27,10 @@ from emoscan.emotion.crop import crop_faces
 from emoscan.emotions import EMOTIONS
 from emoscan.errors import EmoscanError, MediaError, NoMediaError, UsageError
 from emoscan.faces.mtcnn import FaceDetector
-from emoscan.media.find import MediaKind, find_media
+from emoscan.media.find import find_media
 from emoscan.media.images import read_photo
 from emoscan.media.video import open_video
+from emoscan.media_kind import MediaKind
 from emoscan.options import ScanOptions
 from emoscan.runtime import choose_runtime
 from emoscan.types import Frame

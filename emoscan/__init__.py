@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from emoscan.errors import EmoscanError, ExitCode
     from emoscan.export.export import Exported, export_timeline
     from emoscan.export.options import ExportFormat, ExportOptions
-    from emoscan.media.find import MediaKind
+    from emoscan.media_kind import MediaKind
     from emoscan.options import MinFace, Precision, RunOptions, ScanOptions, TableFormat
     from emoscan.outcome import ScanReport
     from emoscan.pipeline import analyze_images, analyze_video, scan
@@ -42,7 +42,7 @@ _HOMES = {
     "ExportOptions": "export.options",
     "Exported": "export.export",
     "FaceRecord": "timeline.records",
-    "MediaKind": "media.find",
+    "MediaKind": "media_kind",
     "MinFace": "options",
     "PlotOptions": "report.plot_options",
     "PlotStyle": "report.plot_options",

@@ -14,8 +14,9 @@ from emoscan.batch.rows import InThisProcess, Opener, photo_rows, video_rows
 from emoscan.emotion.checkpoint import load_weights
 from emoscan.errors import MediaError, UsageError
 from emoscan.events import Listener, Note, ScanStopped, ignore
-from emoscan.media.find import Found, MediaFile, MediaKind, counted, expanded, find_media
+from emoscan.media.find import Found, MediaFile, counted, expanded, find_media
 from emoscan.media.process import DecoderProcess
+from emoscan.media_kind import MediaKind
 from emoscan.options import STANDARD_OUTPUT, VIDEO_ONLY, RunOptions, ScanOptions
 from emoscan.outcome import PlannedFile, Problem, ProblemKind, ScanReport
 from emoscan.plan import Plan, plan_table, plan_videos

@@ -30,7 +30,7 @@ frames <- timeline |>
 timeline |>
   filter(status == "face") |>
   inner_join(frames, by = c("source", "frame")) |>
-  group_by(track) |>
+  group_by(source, track) |>
   summarise(
     seconds = sum(duration_s),
     happy = weighted.mean(happy, duration_s),

@@ -31,7 +31,7 @@ from emoscan.cli.endings import (
 from emoscan.cli.parameters import FOLDER, takes_options
 from emoscan.cli.training import TrainingView, print_evaluation, print_training
 from emoscan.errors import EmoscanError, ExitCode, OutputError, UsageError
-from emoscan.media.find import MediaKind
+from emoscan.media_kind import MediaKind
 from emoscan.options import (
     STANDARD_OUTPUT,
     VIDEO_ONLY,

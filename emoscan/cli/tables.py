@@ -19,6 +19,7 @@ from emoscan.errors import UsageError
 from emoscan.media.find import counted
 from emoscan.options import STANDARD_OUTPUT, option
 from emoscan.palette import COLOURS
+from emoscan.report.words import clock
 from emoscan.timeline.options import EpisodeOptions, SummaryOptions
 
 if TYPE_CHECKING:
@@ -89,18 +90,27 @@ class Output:
 def put_episodes(timelines: Sequence[Path], options: EpisodeOptions, output: Output) -> None:
     """`emoscan episodes`."""
     _refuse_input_as_output(timelines, output.table)
-    from emoscan.timeline.episodes import COLUMNS, find_episodes
+    from emoscan.timeline.episodes import COLUMNS, find_episodes, sampling_notes
     from emoscan.timeline.several import read_timelines
 
     rows = read_timelines(timelines)
     episodes = find_episodes(rows, options)
     about = _metadata("episodes", rows, options.as_dict(), COLUMNS)
-    _say_all(rows.attrs["notes"], output)
+    _say_all([*rows.attrs["notes"], *sampling_notes(rows, options)], output)
     _put(episodes, about, draw=draw_episodes, output=output, noun="episode")
     if not len(episodes):
-        output.say(
-            "No expression is that strong or lasts that long; lower --high or --min-duration."
-        )
+        output.say(_why_no_episode(rows))
+
+
+def _why_no_episode(rows: "pd.DataFrame") -> str:
+    from emoscan.timeline.schema import Status
+
+    faces = rows[rows["status"] == Status.FACE]
+    if not len(faces):
+        return "No face was found in these timelines, so there are no episodes."
+    if not faces["track"].notna().any():
+        return "No face in these timelines has a track, which episodes are told by."
+    return "No expression is that strong or lasts that long; lower --high, --low or --min-duration."
 
 
 def put_summary(timelines: Sequence[Path], options: SummaryOptions, output: Output) -> None:
@@ -117,7 +127,8 @@ def put_summary(timelines: Sequence[Path], options: SummaryOptions, output: Outp
     if not len(summary):
         output.say("There is nothing to sum up in these timelines.")
     elif _is_to_be_read(output.table):
-        output.say("Per cents are of the face's time, by likeliest class.")
+        whole = "the face's time" if summary["face_s"].notna().any() else "the faces in the photos"
+        output.say(f"Per cents are of {whole}, by likeliest class.")
 
 
 def _refuse_input_as_output(timelines: Sequence[Path], table: TableOptions) -> None:
@@ -322,12 +333,3 @@ def percent(share: float) -> str:
 def signed(value: float) -> str:
     """A difference, of which nothing is +0.00."""
     return f"{round(value, 2) + 0.0:+.2f}"
-
-
-def clock(time_s: float) -> str:
-    """1:02:03.40, or 2:03.40 below an hour: cut off as a player's clock is."""
-    hundredths = int(time_s * 100 + 1e-4)
-    minutes, rest = divmod(hundredths, 6000)
-    hours, minutes = divmod(minutes, 60)
-    of_an_hour = f"{hours}:{minutes:02}" if hours else f"{minutes}"
-    return f"{of_an_hour}:{rest // 100:02}.{rest % 100:02}"

@@ -84,11 +84,19 @@ class ExportOptions:
             raise UsageError(f"--step is more than 0 seconds, not {self.step_s:g}.")
 
     def format(self) -> ExportFormat:
-        """`to`, or what the suffix of `out` tells. Raises UsageError where neither does."""
+        """`to`, or what the suffix of `out` tells.
+
+        Raises UsageError where neither does, and for options of another format.
+        """
         told = [kind for kind in ExportFormat if kind is self.to or self._ends_with(kind)]
-        if self.to is not None or len(told) == 1:
-            return self.to or told[0]
-        raise UsageError("Say with --to what to write: elan, praat or wide.")
+        if self.to is None and len(told) != 1:
+            raise UsageError("Say with --to what to write: elan, praat or wide.")
+        kind = self.to or told[0]
+        if self.apexes and kind is not ExportFormat.PRAAT:
+            raise UsageError(f"--apexes is for --to praat, not {kind}.")
+        if self.step_s is not None and kind is not ExportFormat.WIDE:
+            raise UsageError(f"--step is for --to wide, not {kind}.")
+        return kind
 
     def _ends_with(self, kind: ExportFormat) -> bool:
         return self.out is not None and self.out.suffix.lower() == kind.suffix.lower()

@@ -20,7 +20,7 @@ COLUMNS: dict[str, str] = {
     **{name: f"mean score of `{name}` in the step, weighted by time; empty without a face"
        for name in EMOTIONS},
     **dict.fromkeys(BOX, "likewise, of the box, in pixels"),
-    "seen": "the share of the step in which the face was to be seen, 0 to 1; never empty",
+    "seen": "the share of the step in which the face had scores, 0 to 1; never empty",
 }  # fmt: skip
 
 # Sums of times are exact to far less than this share of a step.
@@ -49,7 +49,9 @@ def wide_table(video: VideoTracks, track: NamedTrack, *, step_s: float) -> pd.Da
     A frame that lasts into the next step counts there for the part that lies in it.
     """
     faces = face_rows(video.rows)
-    faces = faces[faces["track"] == track.number]
+    # A sum that holds a NaN once is NaN from there on.
+    whole = faces[[*EMOTIONS, *BOX]].notna().all(axis=1)
+    faces = faces[(faces["track"] == track.number) & whole]
     steps = math.ceil(video.duration_s / step_s - LEAST_SEEN)
     edges_s = np.arange(steps + 1, dtype=np.float64) * step_s
     values = faces[[*EMOTIONS, *BOX]].to_numpy(np.float64)

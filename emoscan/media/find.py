@@ -4,45 +4,10 @@ import glob
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from emoscan.errors import NoMediaError
-
-
-class MediaKind(StrEnum):
-    """What a scan reads: each command reads one kind and passes over the other."""
-
-    VIDEO = "video"
-    PHOTO = "photo"
-
-    @property
-    def suffixes(self) -> frozenset[str]:
-        """The lower-case file suffixes of this kind."""
-        return _SUFFIXES[self]
-
-    @property
-    def other(self) -> "MediaKind":
-        """The kind that this one is not."""
-        return MediaKind.PHOTO if self is MediaKind.VIDEO else MediaKind.VIDEO
-
-    @property
-    def command(self) -> str:
-        """The command that reads this kind."""
-        return "emoscan video" if self is MediaKind.VIDEO else "emoscan folder"
-
-
-_VIDEO_SUFFIXES = (
-    ".3g2 .3gp .asf .avi .divx .dv .f4v .flv .h264 .hevc .ivf .m1v .m2t .m2ts .m2v .m4v .mjpeg "
-    ".mkv .mov .mp4 .mpeg .mpg .mts .mxf .nut .ogm .ogv .qt .ts .vob .webm .wmv .y4m"
-)
-_PHOTO_SUFFIXES = (
-    ".avif .bmp .gif .heic .heif .hif .jfif .jpe .jpeg .jpg .mpo .png .tif .tiff .webp"
-)
-_SUFFIXES = {
-    MediaKind.VIDEO: frozenset(_VIDEO_SUFFIXES.split()),
-    MediaKind.PHOTO: frozenset(_PHOTO_SUFFIXES.split()),
-}
+from emoscan.media_kind import MediaKind
 
 
 @dataclass(frozen=True, slots=True)

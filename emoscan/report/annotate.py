@@ -10,8 +10,10 @@ import pandas as pd
 
 from emoscan.errors import MediaError, NoMediaError, OutputError, UsageError
 from emoscan.events import FileFinished, FileStarted, FramesDone, Listener, Note, ignore
-from emoscan.media.find import MediaFile, MediaKind, counted, find_media
+from emoscan.media.find import MediaFile, counted, find_media
 from emoscan.media.process import DecoderProcess
+from emoscan.media_kind import MediaKind
+from emoscan.options import TableFormat
 from emoscan.outcome import Problem, ProblemKind
 from emoscan.report.belongs import check_video, rows_of_photos, rows_of_video
 from emoscan.report.movie import FORMATS
@@ -59,6 +61,8 @@ def annotate_video(
     options, path = _with_out(options, out), Path(video)
     if not path.is_file():
         raise NoMediaError(f"{path} {'is no file' if path.exists() else 'does not exist'}.")
+    if path.suffix.lower().removeprefix(".") in set(TableFormat):
+        raise UsageError(f"{path} is a timeline: name the video or the folder first.")
     if path.suffix.lower() in MediaKind.PHOTO.suffixes:
         raise UsageError(f"{path} is a photo: name the folder that was scanned.")
     target = _video_target(path, options)

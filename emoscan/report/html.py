@@ -17,7 +17,7 @@ from emoscan.report.page_options import ReportOptions
 from emoscan.report.parts import Part, VideoPart
 from emoscan.report.words import shown
 from emoscan.timeline.options import EpisodeOptions
-from emoscan.timeline.read import read_timeline
+from emoscan.timeline.read import no_timeline, read_timeline
 from emoscan.timeline.writers import refuse_existing, whole_file
 
 TimelineLike = str | os.PathLike[str] | pd.DataFrame
@@ -130,7 +130,7 @@ def _files(path: Path) -> Iterator[tuple[Path, str]]:
         elif match.suffix.lower() in _SUFFIXES:
             yield match, match.name
         else:
-            raise UsageError(f"{match} is no timeline: those end in {', '.join(_SUFFIXES)}.")
+            raise no_timeline(match)
 
 
 def _pictures(tables: Sequence[_Table], *, video: Path | None, listener: Listener) -> Pictures:

@@ -1,5 +1,7 @@
 """What whoever makes a copy is told: what it shows that one might not expect."""
 
+from typing import Any
+
 import pandas as pd
 
 from emoscan.events import Listener, Note
@@ -16,7 +18,7 @@ def visible_still(rows: pd.DataFrame, copies: str) -> str:
         return "The timeline has no faces: none is hidden."
     scanned = rows.attrs.get("options", {})
     sought = [
-        f"smaller than {scanned['min_face']} px" if scanned.get("min_face") else "",
+        f"smaller than {_least_size(scanned['min_face'])}" if scanned.get("min_face") else "",
         f"beside the {scanned['max_faces']} largest" if scanned.get("max_faces") else "",
     ]
     limits = " or ".join(filter(None, sought))
@@ -25,6 +27,11 @@ def visible_still(rows: pd.DataFrame, copies: str) -> str:
         f"Faces that the detector missed stay visible{unsought}. "
         f"Look at {copies} before you show any of it."
     )
+
+
+def _least_size(min_face: Any) -> str:
+    share = str(min_face).endswith("%")
+    return f"{min_face} of the frame's height" if share else f"{min_face} px"
 
 
 def tell_of_labels(rows: pd.DataFrame, options: AnnotateOptions, listener: Listener) -> None:

@@ -4,6 +4,9 @@ Frames of a video do not all last equally long, so a mean over rows is not a mea
 is summed, averaged or smoothed is weighted by these durations.
 """
 
+import math
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -11,6 +14,9 @@ from emoscan.errors import UsageError
 from emoscan.timeline.schema import Status
 
 FRAME = ["source", "frame"]
+
+# In `.attrs` of several timelines as one: what `source_ends_s` gives of each.
+ENDS_S = "source_ends_s"
 
 # Times that differ by less are the same: below a video's time base, above rounding.
 SAME_S = 1e-6
@@ -26,9 +32,9 @@ def frame_durations(timeline: pd.DataFrame) -> pd.DataFrame:
 
     Columns: `source`, `frame`, `time_s`, `status` (`face` where there is at least one) and
     `duration_s`, the time until the next frame that was looked at; the last frame of a source
-    lasts as long as its median frame, 0 if it is the only one; frames of one time share it, all
-    but the last with 0. An unreadable frame whose time
-    nobody knows is left out. Raises UsageError for photos.
+    lasts as long as its median frame, 0 if it is the only one, but not beyond `source_ends_s`;
+    frames of one time share it, all but the last with 0. An unreadable frame whose time nobody
+    knows is left out. Raises UsageError for photos.
     """
     if are_photos(timeline):
         raise UsageError("Photos have no time; this needs the timeline of a video.")
@@ -42,8 +48,46 @@ def frame_durations(timeline: pd.DataFrame) -> pd.DataFrame:
     typical_s = (
         step_s.where(step_s > 0).groupby(frames["source"], observed=True).transform("median")
     )
-    frames["duration_s"] = step_s.fillna(typical_s).fillna(0.0)
+    last_s = typical_s.clip(upper=_left_s(frames, source_ends_s(timeline)))
+    frames["duration_s"] = step_s.fillna(last_s).fillna(0.0)
     return frames
+
+
+def source_ends_s(timeline: pd.DataFrame) -> dict[str, float]:
+    """Where the metadata say that each source ends, or where it was no longer looked at.
+
+    A source of which nothing is said is left out.
+    """
+    about = timeline.attrs
+    if ENDS_S in about:
+        return dict(about[ENDS_S])
+    sources = [str(name) for name in timeline["source"].unique()]
+    ends_s = [_number(about.get("options"), "end_s")]
+    if len(sources) == 1:  # the media's metadata are of one video
+        ends_s.append(_declared_end_s(about.get("media")))
+    end_s = min((end_s for end_s in ends_s if end_s is not None), default=None)
+    return {} if end_s is None else dict.fromkeys(sources, end_s)
+
+
+def _declared_end_s(media: Any) -> float | None:
+    """On the clock of `time_s`, which is 0 where the first stream begins, be it sound."""
+    duration_s = _number(media, "duration_s")
+    if duration_s is None:
+        return None
+    late_s = (_number(media, "video_start_s") or 0.0) - (_number(media, "start_s") or 0.0)
+    return late_s + duration_s
+
+
+def _number(about: Any, name: str) -> float | None:
+    value = about.get(name) if isinstance(about, dict) else None
+    is_number = isinstance(value, int | float) and math.isfinite(value)
+    return float(value) if value is not None and is_number else None
+
+
+def _left_s(frames: pd.DataFrame, ends_s: dict[str, float]) -> pd.Series:
+    """From each frame to its source's end; no limit where it lies behind that: it is wrong then."""
+    left_s = frames["source"].astype(str).map(ends_s).astype(np.float64) - frames["time_s"]
+    return left_s.where(left_s > SAME_S, np.inf)
 
 
 def face_rows(timeline: pd.DataFrame) -> pd.DataFrame:

@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from emoscan.emotions import EMOTIONS
-from emoscan.timeline.durations import SAME_S, face_rows, stretch_numbers
+from emoscan.timeline.durations import SAME_S, face_rows, frame_durations, stretch_numbers
 from emoscan.timeline.options import EpisodeOptions
 from emoscan.timeline.smooth import smoothed
 
@@ -23,6 +23,10 @@ COLUMNS: dict[str, str] = {
     "onset_frame": "its first frame",
     "apex_frame": "the frame of its apex",
     "offset_frame": "its last frame",
+    "onset_cut": "whether the face only then came into view, or was first looked at: the "
+    "expression may have begun before",
+    "offset_cut": "whether the face then went out of view, or was last looked at: it may have "
+    "gone on",
 }
 
 _NONE = -1
@@ -42,7 +46,8 @@ def find_episodes(timeline: pd.DataFrame, options: EpisodeOptions | None = None)
     Scores are smoothed within each unbroken stretch of a track. A frame belongs to its likeliest
     class if that scores at least `low`; an episode is an unbroken run of frames of one class that
     reaches `high` at least once (thresholding with hysteresis, Canny 1986) and lasts `least_s`.
-    So the episodes of one track never overlap. Onset and offset lie within half a kernel and a
+    So the episodes of one track never overlap. One at the border of a stretch is cut there: its
+    duration is a lower bound. Onset and offset lie within half a kernel and a
     frame of where the raw score crosses the thresholds; without smoothing, within a frame. Faces
     without a track have no episodes. Raises UsageError for photos.
     """
@@ -63,6 +68,20 @@ def find_episodes(timeline: pd.DataFrame, options: EpisodeOptions | None = None)
         & episodes["emotion"].isin(options.emotion or EMOTIONS)
     )
     return episodes[kept].reset_index(drop=True)
+
+
+def sampling_notes(timeline: pd.DataFrame, options: EpisodeOptions) -> list[str]:
+    """A sentence where frames lie too far apart for the durations that are asked for."""
+    durations_s = frame_durations(timeline).groupby("source", observed=True)["duration_s"]
+    step_s = float(durations_s.median().max())
+    limits_s = [limit_s for limit_s in (options.least_s, options.smoothing_s / 2) if limit_s > 0]
+    if not any(step_s >= limit_s - SAME_S for limit_s in limits_s):
+        return []
+    return [
+        f"Frames were looked at every {step_s:.2f} s: onset and offset come late by half of that "
+        "on average, and shorter expressions are missed or last as long. Scan more frames, or "
+        "take a longer --min-duration and --smoothing."
+    ]
 
 
 def _followable(faces: pd.DataFrame) -> pd.DataFrame:
@@ -106,6 +125,8 @@ def _runs(
         "onset_frame": faces["frame"].take(first).array,
         "apex_frame": faces["frame"].take(apex).array,
         "offset_frame": faces["frame"].take(last).array,
+        "onset_cut": np.diff(stretches, prepend=-1)[first] != 0,
+        "offset_cut": np.diff(stretches, append=-1)[last] != 0,
     }
     return pd.DataFrame(runs, columns=list(COLUMNS))
 

@@ -97,6 +97,8 @@ def parse_baseline(text: "str | Path | tuple[float, float] | Baseline") -> Basel
         return text
     if isinstance(text, tuple):
         return Baseline(float(text[0]), float(text[1]))
+    if re.fullmatch(r"\s*[\d.:]+\s*", str(text), re.ASCII):
+        raise UsageError(f"--baseline takes START-END, such as 0-5, or a timeline, not “{text}”.")
     times = re.fullmatch(r"\s*([\d.:]+)\s*[-–]\s*([\d.:]+)\s*", str(text), re.ASCII)
     if times is None and str(text).strip():
         return Baseline(path=Path(text))
@@ -116,7 +118,12 @@ def parse_window_s(text: str | float) -> float:
     with_unit = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*(ms|s|min|h)\s*", text, re.ASCII)
     if with_unit:
         return float(with_unit[1]) * _UNITS_S[with_unit[2]]
-    return parse_time_s(text)
+    try:
+        return parse_time_s(text)
+    except UsageError:
+        raise UsageError(
+            f"--window takes a time such as 1s, 500ms, 2min or 00:01:30, not “{text}”."
+        ) from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ import pyarrow.json
 import pyarrow.parquet as pq
 
 from emoscan.errors import UsageError
+from emoscan.media_kind import MediaKind
 from emoscan.options import TableFormat
 from emoscan.timeline.records import FaceRecord, batch_records
 from emoscan.timeline.schema import (
@@ -65,12 +66,30 @@ def read_timeline(path: str | os.PathLike[str]) -> pd.DataFrame:
     JSON lines whose `.meta.json` is missing. Raises UsageError for what is no timeline.
     """
     path = Path(path)
-    read = _READERS[format_of(path, None)]
+    read = _READERS[_format(path)]
     with _as_usage_error(path):
         table, metadata = read(path)
         frame = _frame(table.select(SCHEMA.names).cast(SCHEMA))
     frame.attrs.update(metadata)
     return frame
+
+
+def _format(path: Path) -> TableFormat:
+    try:
+        return TableFormat(path.suffix.lower().removeprefix("."))
+    except ValueError:
+        raise no_timeline(path) from None
+
+
+def no_timeline(path: Path) -> UsageError:
+    """What to do about a file whose suffix no timeline has."""
+    for kind in MediaKind:
+        if path.suffix.lower() in kind.suffixes:
+            return UsageError(
+                f"{path} is a {kind}, not a timeline: scan it first with {kind.command}."
+            )
+    suffixes = ", ".join(f".{table_format}" for table_format in TableFormat)
+    return UsageError(f"{path} is no timeline of emoscan's: those end in {suffixes}.")
 
 
 def read_metadata(path: Path, table_format: TableFormat | None = None) -> dict[str, Any]:

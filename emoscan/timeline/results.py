@@ -75,7 +75,7 @@ def _arrow_type(column: pd.Series) -> pa.DataType:
         return pa.float64()
     if pd.api.types.is_integer_dtype(column):
         return pa.int32() if column.dtype == "Int32" else pa.int64()
-    return pa.string()
+    return pa.bool_() if pd.api.types.is_bool_dtype(column) else pa.string()
 
 
 def _objects(table: pd.DataFrame) -> list[dict[Hashable, Any]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from emoscan.errors import UsageError
-from emoscan.timeline.durations import are_photos
+from emoscan.timeline.durations import ENDS_S, are_photos, source_ends_s
 from emoscan.timeline.read import read_timeline
 
 _WORDS = ("source", "label")
@@ -28,13 +28,18 @@ def read_timelines(paths: Sequence[Path]) -> pd.DataFrame:
         {"path": str(path), **{name: timeline.attrs.get(name) for name in ("model", "options")}}
         for path, timeline in zip(paths, timelines, strict=True)
     ]
+    ends_s = [source_ends_s(timeline) for timeline in timelines]
     plain = [timeline.astype(dict.fromkeys(_WORDS, object)) for timeline in timelines]
     for timeline in plain:
         timeline.attrs.clear()  # pandas would compare them
-    notes = _tell_apart(paths, plain)
+    shared = _shared(plain)
+    notes = _tell_apart(paths, plain, shared)
     rows = pd.concat(plain, ignore_index=True) if len(plain) > 1 else plain[0]
     rows = rows.astype(dict.fromkeys(_WORDS, "category"))
-    rows.attrs.update(timelines=about, notes=notes)
+    rows.attrs.update({"timelines": about, "notes": notes, ENDS_S: {}})
+    for path, ends in zip(paths, ends_s, strict=True):
+        named = {_name(path, name) if name in shared else name: end for name, end in ends.items()}
+        rows.attrs[ENDS_S] |= named
     return rows
 
 
@@ -45,12 +50,22 @@ def _refuse_named_twice(paths: Sequence[Path]) -> None:
         raise UsageError(f"{twice[0]} is named twice; its rows would count twice.")
 
 
-def _tell_apart(paths: Sequence[Path], timelines: list[pd.DataFrame]) -> list[str]:
-    """Give sources that several timelines hold the timeline's name too; say so."""
+def _shared(timelines: list[pd.DataFrame]) -> set[str]:
+    """The sources that several timelines hold."""
     counts = Counter(name for timeline in timelines for name in timeline["source"].unique())
-    shared = {name for name, count in counts.items() if count > 1}
+    return {name for name, count in counts.items() if count > 1}
+
+
+def _name(path: Path, source: str) -> str:
+    return f"{path}: {source}"
+
+
+def _tell_apart(
+    paths: Sequence[Path], timelines: list[pd.DataFrame], shared: set[str]
+) -> list[str]:
+    """Give sources that several timelines hold the timeline's name too; say so."""
     for path, timeline in zip(paths, timelines, strict=True):
-        names = {name: f"{path}: {name}" for name in shared}
+        names = {name: _name(path, name) for name in shared}
         timeline["source"] = timeline["source"].replace(names) if names else timeline["source"]
     return [
         f"Several timelines are of a “{name}”; it is called by its timeline's name as well."

@@ -41,13 +41,14 @@ _COUNTS = {
     "frames": "readable frames that were looked at, those in part within the row's time included",
     "unreadable": "frames that could not be read, which are not in `frames`",
     "frames_with_face": "those of `frames` with a face of this row",
+    "faces": "faces with scores of this row: one a frame and face, or photo and face",
     "coverage": "frames_with_face ÷ frames",
     "looked_s": "seconds of the readable frames",
     "face_s": "seconds of the row's faces, added up where there are several at once",
     "valence_index": "mean over time of happy − max(angry, disgust, fear, sad)",
 }
 _FIGURES = {
-    "share": "part of face_s in which {} is the likeliest class",
+    "share": "part of face_s, of photos of faces, in which {} is the likeliest class",
     "mean": "mean score of {}, weighted by time",
     "median": "median score of {}, weighted by time",
     "p90": "90th percentile of the score of {}, weighted by time",
@@ -56,6 +57,9 @@ _FIGURES = {
 _BASELINE = {
     "baseline": "mean score of {} in the baseline",
     "change": "{} minus its baseline",
+}
+_BASELINE_S = {
+    "baseline_s": "seconds of face time that the baseline rests on; null where these are photos",
 }
 
 # Columns that photos, which have no time, do not have.
@@ -73,6 +77,7 @@ def summary_columns(options: SummaryOptions | None = None) -> dict[str, str]:
     for figure, meaning in _FIGURES.items():
         columns |= {f"{emotion}_{figure}": meaning.format(emotion) for emotion in EMOTIONS}
     if options.baseline:
+        columns |= _BASELINE_S
         for figure, meaning in _BASELINE.items():
             columns |= {f"{name}_{figure}": meaning.format(_mean_name(name)) for name in FIGURES}
     return columns
@@ -85,14 +90,14 @@ def _mean_name(figure: str) -> str:
 def summarise(timeline: pd.DataFrame, options: SummaryOptions | None = None) -> pd.DataFrame:
     """Figures of the faces in a timeline, a row for each group, window and state of speech.
 
-    Columns: `summary_columns`. Scores are of apparent expression. All figures are weighted by
-    how long each frame was to be seen; each photo counts the same. Windows begin at 0 s of the
-    video, and a frame that spans a border is split there, as it is where a turn to speak begins
+    Columns: `summary_columns`. Scores are of apparent expression. All figures are weighted by how
+    long each frame was to be seen; of photos, each face counts the same. Windows begin at 0 s of
+    the video, and a frame that spans a border is split there, as it is where a turn to speak begins
     or ends; it is counted as a frame on both sides. Every group has every window in which its
     source was looked at; where it has no face, its figures are NaN. Groups are of one source,
     unless `by` is none. Quantiles are Hyndman and Fan's type 2 (1996), weighted by time. What a
-    reader should know, sentences, is in `.attrs["notes"]`. Raises UsageError for options that
-    the timeline does not allow.
+    reader should know, sentences, is in `.attrs["notes"]`. Raises UsageError for options that the
+    timeline does not allow.
     """
     options = options or SummaryOptions()
     scene = scene_of(timeline)
@@ -110,9 +115,10 @@ def summarise(timeline: pd.DataFrame, options: SummaryOptions | None = None) -> 
     columns |= _figures(scene, cells, pieces.seconds[cells.pieces])
     notes = _talk_notes(turns) + _label_notes(scene, by)
     if options.baseline:
-        means = baseline_means(scene, cast, baseline=options.baseline, by=by)
-        columns |= _changes(columns, means[cells.group])
-        notes += _baseline_notes(means)
+        neutral = baseline_means(scene, cast, baseline=options.baseline, by=by)
+        columns |= _changes(columns, neutral.means[cells.group])
+        columns["baseline_s"] = neutral.seconds[cells.group]
+        notes += [*neutral.notes, *_baseline_notes(neutral.means)]
     if scene.photos:
         columns |= dict.fromkeys(_OF_TIME, np.full(len(cells.group), np.nan))
     summary = pd.DataFrame({name: columns[name] for name in summary_columns(options)})
@@ -233,6 +239,8 @@ def _figures(scene: Scene, cells: Cells, seconds: Numbers) -> dict[str, Any]:
     groups = Groups(cells.cells, seconds, count)
     seen = np.unique(cells.cells * frame_count + scene.faces.frame[cells.faces]) // frame_count
     with_face = np.bincount(seen, minlength=count)
+    face_count = max(1, len(scene.faces.frame))
+    once = np.unique(cells.cells * face_count + cells.faces) // face_count
     counting = groups.counting()
     faces, groups_that_count = cells.faces[counting], groups.of(counting)
     with np.errstate(invalid="ignore"):
@@ -240,6 +248,7 @@ def _figures(scene: Scene, cells: Cells, seconds: Numbers) -> dict[str, Any]:
             "frames": cells.frames,
             "unreadable": cells.unreadable,
             "frames_with_face": with_face,
+            "faces": np.bincount(once, minlength=count),
             "coverage": with_face / cells.frames,
             "looked_s": cells.looked_s,
             "face_s": groups.totals(),

@@ -120,3 +120,8 @@ def test_a_folder_of_photos(run, tmp_path) -> None:
     assert "photos  1" in result.err and "sub/gone.jpg is not in" in result.err
     result = run("annotate", tmp_path / "photos" / "a.jpg", table)
     assert result.code == 2 and "name the folder" in result.err
+
+
+def test_the_timeline_before_the_video_is_told(run, clip, table) -> None:
+    result = run("annotate", table, clip)
+    assert result.code == 2 and "is a timeline: name the video or the folder first" in result.err

@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import emoscan
-from emoscan.cli.tables import clock, percent, signed
+from emoscan.cli.tables import percent, signed
+from emoscan.report.words import clock
 from emoscan.timeline.episodes import COLUMNS
 from emoscan.timeline.summary import summary_columns
 from tests.timeline.made import even, face, photos, save, scores, timeline, without
@@ -143,7 +144,10 @@ def test_what_exists_is_replaced_only_if_asked(run, table, command) -> None:
         (["--csv", "--json"], "--csv and --json are two formats"),
         (["--out", "o.xlsx"], "“o.xlsx” tells no format; end it with .csv"),
         (["--out", "o.csv", "--json"], "“o.csv” is at odds with --json"),
-        (["--window", "1 week"], "A time is seconds"),
+        (["--window", "1 week"], "--window takes a time such as 1s, 500ms, 2min"),
+        (["--window", "1x"], "not “1x”"),
+        (["--baseline", "5"], "--baseline takes START-END, such as 0-5, or a timeline, not “5”"),
+        (["--baseline", "a.mp4"], "a.mp4 is a video, not a timeline: scan it first"),
         (["--by", "nose"], "'nose' is not one of"),
         (["--baseline", "gone.parquet"], "gone.parquet cannot be read"),
         (["--baseline", "8-9"], "there is no face in the stretch 8-9 s"),
@@ -191,9 +195,22 @@ def test_timelines_without_rows_and_without_faces(run, tmp_path, command) -> Non
         rows = rows_of(result.out)
         assert result.code == 0 and result.out.startswith("source,")
         assert len(rows) == (1 if (command, path) == ("summary", nobody) else 0)
-        assert ("No expression is that strong" in result.err) == (command == "episodes")
+        assert ("No face was found" in result.err) == (command == "episodes")
         assert ("nothing to sum up" in result.err) == ((command, path) == ("summary", empty))
         assert json.loads(run(command, path, "--json").out) == [] or rows
+
+
+def test_where_there_is_no_episode_all_thresholds_are_named(run, tmp_path) -> None:
+    calm = save(timeline(face(even(25, 2), scores(happy=np.full(50, 0.3)))), tmp_path / "c.csv")
+    result = run("episodes", calm)
+    assert result.code == 0 and "lower --high, --low or --min-duration" in result.err
+
+
+def test_episodes_of_few_frames_come_with_a_note(run, tmp_path) -> None:
+    times = even(1, 5)
+    path = save(timeline(face(times, scores(happy=np.full(5, 0.9)))), tmp_path / "s.csv")
+    assert "every 1.00 s: onset and offset come late" in run("episodes", path).err
+    assert run("episodes", path, "--quiet").err == ""
 
 
 def test_photos(run, on_a_terminal, tmp_path) -> None:
@@ -207,8 +224,9 @@ def test_photos(run, on_a_terminal, tmp_path) -> None:
     ]  # fmt: skip
     result = run("summary", path, "--window", 1)
     assert result.code == 2 and "Photos have no time; --window needs" in result.err
-    shown = on_a_terminal("summary", path).out
-    assert "a.jpg" in shown and "time" not in shown
+    shown = on_a_terminal("summary", path)
+    assert "a.jpg" in shown.out and "time" not in shown.out
+    assert "Per cents are of the faces in the photos" in shown.err
 
 
 def test_several_timelines(run, tmp_path) -> None:
@@ -289,7 +307,7 @@ def test_odd_names_are_shown_and_not_obeyed(on_a_terminal, run, tmp_path) -> Non
 
 def test_numbers_to_be_read() -> None:
     assert [clock(s) for s in (0, 0.29, 59.999, 61.5, 3600 * 2 + 62.05)] == [
-        "0:00.00", "0:00.29", "0:59.99", "1:01.50", "2:01:02.05",
+        "0:00.00", "0:00.29", "1:00.00", "1:01.50", "2:01:02.05",
     ]  # fmt: skip
     assert [percent(share) for share in (0, 0.001, 0.504, 1)] == ["0%", "<1%", "50%", "100%"]
     assert [signed(value) for value in (-0.001, 0.5, -0.126)] == ["+0.00", "+0.50", "-0.13"]

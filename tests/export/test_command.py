@@ -60,6 +60,9 @@ def test_episodes_follow_the_options(run) -> None:
         (("--to", "wide", "--step", "-1"), "--step is more than 0 seconds, not -1."),
         (("--to", "elan", "--video", "gone.mp4"), "--video gone.mp4 is not a file."),
         (("--to", "excel"), "excel"),
+        (("--to", "elan", "--apexes"), "--apexes is for --to praat, not elan."),
+        (("--out", "x.csv", "--apexes"), "--apexes is for --to praat, not wide."),
+        (("--to", "praat", "--step", "0.1"), "--step is for --to wide, not praat."),
     ],
 )
 def test_what_does_not_fit_is_one_sentence(run, words, sentence) -> None:

@@ -1,5 +1,6 @@
 """Scores at a fixed step."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,15 @@ def test_by_default_a_row_is_a_frame(tmp_path) -> None:
     assert np.allclose(table["x"], np.arange(25), atol=1e-4)
     assert (table["seen"] == 1).all()
     assert np.allclose(table[list(EMOTIONS)].sum(axis=1), 1, atol=1e-5)
+
+
+def test_a_face_without_scores_empties_its_own_step_alone(tmp_path) -> None:
+    rows = [face(i, i * 0.04, score=0.8) for i in range(10)]
+    rows[3] = replace(rows[3], **dict.fromkeys(EMOTIONS), emotion=None, confidence=None)
+    table = exported(tmp_path, rows)
+    assert np.flatnonzero(table["happy"].isna()).tolist() == [3]
+    assert table["happy"].drop(3).tolist() == pytest.approx([0.8] * 9)
+    assert table["seen"].tolist() == [1, 1, 1, 0, 1, 1, 1, 1, 1, 1]
 
 
 def test_a_step_holds_the_mean_weighted_by_time(tmp_path) -> None:

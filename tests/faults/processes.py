@@ -10,6 +10,8 @@ import pandas as pd
 import emoscan
 
 ROOT = Path(__file__).parents[2]
+# Coverage writes a file of its own, which limits of space would hit as well.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
 
 
 def start(module: str, *words: object, **settings) -> "subprocess.Popen[bytes]":
@@ -18,7 +20,7 @@ def start(module: str, *words: object, **settings) -> "subprocess.Popen[bytes]":
         [sys.executable, "-m", f"tests.faults.{module}", *map(str, words)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": str(ROOT)} | settings.pop("env", {}),
+        env=ENVIRONMENT | {"PYTHONPATH": str(ROOT)} | settings.pop("env", {}),
         **settings,
     )
     assert process.stdout is not None

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from emoscan.errors import ExitCode, NoMediaError
-from emoscan.media.find import MediaKind, expanded, find_media
+from emoscan.media.find import expanded, find_media
+from emoscan.media_kind import MediaKind
 
 
 def touch(folder: Path, *names: str) -> None:

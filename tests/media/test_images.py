@@ -8,9 +8,10 @@ from PIL import Image
 
 from emoscan.errors import MediaError
 from emoscan.media import images
-from emoscan.media.find import MediaFile, MediaKind
+from emoscan.media.find import MediaFile
 from emoscan.media.images import read_photo
 from emoscan.media.picture import MAX_PIXELS
+from emoscan.media_kind import MediaKind
 from tests.clips import write_heic
 from tests.real_data import MEDIA
 

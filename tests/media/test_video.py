@@ -12,9 +12,10 @@ import pytest
 from emoscan.errors import MediaError
 from emoscan.media.ahead import read_ahead
 from emoscan.media.colours import Converter
-from emoscan.media.find import MediaFile, MediaKind
+from emoscan.media.find import MediaFile
 from emoscan.media.order import by_output, in_order
 from emoscan.media.video import Video, open_video
+from emoscan.media_kind import MediaKind
 from emoscan.options import ScanOptions
 from emoscan.types import Frame, Unreadable
 from tests.clips import (

@@ -107,7 +107,7 @@ def test_a_page_that_exists_is_replaced_only_if_asked(run, table):
         (["t.parquet", "--out", "-"], 2, "A page is not streamed"),
         (["t.parquet", "--high", "0.1"], 2, "0 < low ≤ high ≤ 1"),
         (["no.parquet"], 2, "no.parquet cannot be read: No such file"),
-        (["v.mp4"], 2, "v.mp4 is no timeline: those end in .parquet, .csv, .jsonl"),
+        (["v.mp4"], 2, "v.mp4 is a video, not a timeline: scan it first with emoscan video"),
         (["empty"], 2, "empty holds no timelines"),
         (["t.parquet", "--out", "t.parquet/page.html"], 7, "cannot be written"),
         (["t.parquet", "photos.csv", "--video", "v.mp4"], 2, "--video goes with the timeline of"),
@@ -178,6 +178,13 @@ def test_hostile_words_stay_words(tmp_path):
     assert "<img src=x onerror=window.stolen=2>" in page.text  # as text
     assert "{{7*7}}" in page.text and "\u202e" not in page.text and "\x00" not in page.text
     json.loads(page.scripts[0])
+
+
+def test_each_histogram_has_its_own_heading(table, tmp_path):
+    write_report(table, tmp_path / "a.html")
+    page = parsed(tmp_path / "a.html")
+    for heading in ("Height of the face", "Detection score", "Score of the likeliest class"):
+        assert heading in page.text, heading
 
 
 def test_several_timelines_have_an_index(run, table, tmp_path):

@@ -3,7 +3,8 @@ import pytest
 
 from emoscan.errors import UsageError
 from emoscan.timeline.durations import face_rows, frame_durations, stretch_numbers
-from tests.timeline.made import even, face, photos, scores, timeline, without
+from emoscan.timeline.several import read_timelines
+from tests.timeline.made import even, face, photos, save, scores, timeline, without
 
 HAPPY = scores(happy=0.9)
 
@@ -15,6 +16,34 @@ def face_at(times: list[float], frames: list[int] | None = None, **about: object
 def test_a_frame_lasts_until_the_next_and_the_last_as_long_as_the_median() -> None:
     frames = frame_durations(timeline(face_at([0.0, 0.1, 0.4, 0.6])))
     assert frames["duration_s"].tolist() == pytest.approx([0.1, 0.3, 0.2, 0.2])
+
+
+@pytest.mark.parametrize(
+    ("metadata", "lasts_s"),
+    [
+        ({"media": {"duration_s": 15.48, "start_s": 0.0, "video_start_s": 0.0}}, 0.48),
+        ({"media": {"duration_s": 15.48, "start_s": 1.0, "video_start_s": 1.5}}, 0.98),
+        ({"media": {"duration_s": 15.48}, "options": {"end_s": 15.2}}, 0.2),
+        ({"media": {"duration_s": None}, "options": {"end_s": None}}, 5.0),
+        ({"media": {"duration_s": 12.0}}, 5.0),  # a frame lies behind that: it is wrong
+        ({"media": {"duration_s": "long"}, "options": []}, 5.0),
+        ({"media": {"duration_s": 100.0}}, 5.0),
+    ],
+)
+def test_the_last_frame_ends_with_its_video(metadata, lasts_s) -> None:
+    rows = timeline(face_at([0.0, 5.0, 10.0, 15.0]))
+    rows.attrs.update(metadata)
+    assert frame_durations(rows)["duration_s"].tolist() == pytest.approx([5, 5, 5, lasts_s])
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "b.mp4"])
+def test_of_several_timelines_each_ends_with_its_own_video(tmp_path, name) -> None:
+    paths = []
+    for path, source, end_s in (("1.csv", "a.mp4", 2.5), ("2.csv", name, 2.25)):
+        rows = timeline(face_at([0.0, 1.0, 2.0], source=source))
+        paths.append(save(rows, tmp_path / path, media={"duration_s": end_s}))
+    frames = frame_durations(read_timelines(paths))
+    assert frames["duration_s"].tolist() == pytest.approx([1, 1, 0.5, 1, 1, 0.25])
 
 
 def test_two_faces_are_one_frame() -> None:

@@ -8,7 +8,7 @@ import emoscan
 from emoscan import EpisodeOptions, find_episodes
 from emoscan.emotions import EMOTIONS
 from emoscan.errors import UsageError
-from emoscan.timeline.episodes import COLUMNS
+from emoscan.timeline.episodes import COLUMNS, sampling_notes
 from tests.timeline.made import RATES, even, face, photos, scores, timeline, uneven, without
 
 RAW = EpisodeOptions(smoothing_s=0)
@@ -345,3 +345,40 @@ def test_options_that_make_no_sense(values, word) -> None:
 
 def test_it_is_public() -> None:
     assert emoscan.find_episodes is find_episodes
+
+
+def test_an_episode_at_the_border_of_its_stretch_is_cut() -> None:
+    """Happy from the first frame to 1 s, from 2 s until the face is away, and up to the end."""
+    times = even(10, 6)
+    happy = (times < 1) | ((times >= 2) & (times < 3)) | (times >= 5)
+    table = np.where(happy[:, None], scores(happy=0.9), scores(neutral=0.9))
+    there = (times < 3) | (times >= 4)
+    rows = face(times[there], table[there].astype(np.float32), frames=np.flatnonzero(there))
+    away = without(times[~there]).assign(frame=np.flatnonzero(~there))
+    found = find_episodes(timeline(rows, away), RAW)
+    assert list(zip(found["emotion"], found["onset_cut"], found["offset_cut"], strict=True)) == [
+        ("happy", True, False), ("neutral", False, False), ("happy", False, True),
+        ("neutral", True, False), ("happy", False, True),
+    ]  # fmt: skip
+    assert found["onset_cut"].dtype == found["offset_cut"].dtype == bool
+
+
+@pytest.mark.parametrize(
+    ("rate", "options", "is_told"),
+    [
+        (25, {}, False),
+        (5, {}, False),
+        (4, {}, True),  # half of 0.5 s
+        (4, {"smoothing_s": 0}, False),
+        (2, {"smoothing_s": 0}, True),
+        (2, {"smoothing_s": 0, "least_s": 0}, False),
+    ],
+)
+def test_frames_too_far_apart_are_told_of(rate, options, is_told) -> None:
+    times = even(rate, 4)
+    notes = sampling_notes(timeline(face(times, swelling(times))), EpisodeOptions(**options))
+    assert [f"every {1 / rate:.2f} s" in note for note in notes] == [True] * is_told
+
+
+def test_nothing_is_told_of_no_frames() -> None:
+    assert sampling_notes(timeline(face(np.empty(0), scores(happy=np.empty(0)))), RAW) == []

@@ -111,8 +111,13 @@ def test_what_is_no_table_at_all(path):
 def test_a_missing_file_and_an_unknown_suffix(path, tmp_path):
     with pytest.raises(UsageError, match="cannot be read"):
         read_timeline(path)
-    with pytest.raises(UsageError, match="tells no format"):
-        read_timeline(tmp_path / "timeline.xlsx")
+    for name, sentence in [
+        ("t.xlsx", r"is no timeline of emoscan's: those end in .parquet, .csv, .jsonl\.$"),
+        ("a.MOV", r"a.MOV is a video, not a timeline: scan it first with emoscan video\.$"),
+        ("a.jpg", r"a.jpg is a photo, not a timeline: scan it first with emoscan folder\.$"),
+    ]:
+        with pytest.raises(UsageError, match=sentence):
+            read_timeline(tmp_path / name)
 
 
 def test_values_of_another_kind_are_refused(tmp_path):

@@ -198,6 +198,7 @@ def test_the_baseline_is_a_stretch_of_the_same_face() -> None:
         "1 face has no baseline, since they are not in it: their changes are empty."
     ]
     # A stretch that cuts frames counts their parts: 0.2 for 0.95 s … of 0.05 + 0.05 s.
+    assert found["baseline_s"].tolist() == pytest.approx([1.0] * 3 + [0.0] * 3)
     cut = summarise(rows, SummaryOptions(baseline=(0.95, 1.05)))
     assert cut["happy_baseline"].iloc[0] == pytest.approx(0.4)
 
@@ -223,15 +224,22 @@ def test_the_baseline_may_be_another_timeline_or_photos(save) -> None:
     neutral = save("n.parquet", timeline(face(uneven_times, happy_at([0.1, 0.2, 0.2]))))
     whole = (3 * 0.1 + 1 * 0.2 + 2 * 0.2) / 6
     found = summarise(rows, SummaryOptions(baseline=neutral))
+    assert found["baseline_s"].tolist() == pytest.approx([6, 6]) and found.attrs["notes"] == []
     assert found["happy_change"].tolist() == pytest.approx([0.5 - whole] * 2)
     portraits = save("p.parquet", photos({"a.jpg": happy_at([0.1]), "b.jpg": happy_at([0.3])}))
     found = summarise(rows, SummaryOptions(baseline=portraits))
     assert found["happy_baseline"].tolist() == pytest.approx([0.2] * 2)
+    assert found["baseline_s"].isna().all()
+    assert found.attrs["notes"] == ["The baseline is the mean over 2 faces in photos."]
     labelled = save("l.parquet", timeline(face(times, happy_at([0.3] * 20), label="Anna"),
                                           face(times, happy_at([0.1] * 20), track=2)))  # fmt: skip
     found = summarise(rows, SummaryOptions(by="label", baseline=labelled))
     assert found["label"].tolist()[0] == "Anna"
     assert found["happy_baseline"].tolist() == pytest.approx([0.3, 0.2])
+    assert found["baseline_s"].tolist() == pytest.approx([2, 4])
+    assert found.attrs["notes"] == ["The baseline is the mean over 2 tracks, whoever they are."]
+    own = summarise(rows[rows["track"] == 1], SummaryOptions(by="label", baseline=labelled))
+    assert own["baseline_s"].tolist() == pytest.approx([2]) and own.attrs["notes"] == []
 
 
 def test_a_baseline_without_a_face_is_refused(save) -> None:
@@ -253,6 +261,7 @@ def test_photos_count_alike() -> None:
     assert each["source"].tolist() == ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]
     assert each["happy_mean"].iloc[:2].tolist() == pytest.approx([0.75, 0.3])
     assert each["frames"].tolist() == [1, 1, 1, 0]
+    assert each["faces"].tolist() == [2, 1, 0, 0]
     assert each["unreadable"].tolist() == [0, 0, 0, 1]
     assert each["coverage"].tolist() == pytest.approx([1, 1, 0, np.nan], nan_ok=True)
     assert each[["start_s", "end_s", "looked_s", "face_s"]].isna().all(axis=None)
@@ -260,6 +269,15 @@ def test_photos_count_alike() -> None:
     assert everyone["happy_mean"] == pytest.approx((0.9 + 0.6 + 0.3) / 3)
     assert everyone["happy_median"] == pytest.approx(0.6)
     assert everyone["coverage"] == pytest.approx(2 / 3)
+    assert everyone["faces"] == 3
+
+
+def test_faces_are_counted_in_every_window_that_they_lie_in() -> None:
+    times = np.array([0.0, 0.5, 1.25, 1.75])
+    rows = timeline(face(times, happy_at([0.9] * 4)), face(times, happy_at([0.2] * 4), track=2))
+    found = summarise(rows, SummaryOptions(by="source", window_s=1))
+    assert found["frames_with_face"].tolist() == [2, 3, 1]
+    assert found["faces"].tolist() == [4, 6, 2]
 
 
 @pytest.mark.parametrize(
@@ -575,7 +593,7 @@ def test_baselines_as_people_write_them(given, baseline) -> None:
     [
         ({"by": "person"}, "--by cannot be 'person'"),
         ({"window_s": 0}, "--window is at least 0.001 s, not 0"),
-        ({"window_s": "1 week"}, "A time is seconds"),
+        ({"window_s": "1 week"}, "--window takes a time such as 1s"),
         ({"window_s": float("nan")}, "--window is at least"),
         ({"baseline": "5-0"}, "--baseline 5-0 ends before it begins"),
         ({"baseline": ""}, "--baseline is START-END, or the file"),
