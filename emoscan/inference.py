@@ -25,7 +25,8 @@ from emoscan.runtime import DTYPES, Runtime, import_openvino
 
 Forward = Callable[[Tensor], Tensor]
 
-LARGEST_BATCH = 256
+# With these, batches of up to 30 frames with one face each take two calls at most.
+SIZES = (128, 96, 64, 48, 32, 24, 20, 16, 12, 10, 8, 6, 5, 4, 3, 2, 1)
 # Enough for the pyramids of several sizes of pictures; by default OpenVINO keeps 5,000, and photos
 # of all sizes would fill hundreds of megabytes.
 KEPT_KERNELS = "1024"
@@ -80,14 +81,16 @@ def _by_openvino(network: nn.Module, example: Tensor, runtime: Runtime) -> Forwa
 
 
 def batch_sizes(count: int) -> list[int]:
-    """Powers of two that add up to `count`, the largest first; [0] for nothing.
+    """Few sizes, each one of SIZES, that add up to `count`, the largest first; [0] for nothing.
 
     OpenVINO keeps kernels and memory for every shape that it has met, up to 15 MB for one of the
     classifier's: with batches of any size the process would grow for hours.
     """
-    full, rest = divmod(count, LARGEST_BATCH)
-    powers = (1 << bit for bit in reversed(range(rest.bit_length())))
-    return [LARGEST_BATCH] * full + [power for power in powers if rest & power] or [0]
+    sizes: list[int] = []
+    for size in SIZES:
+        times, count = divmod(count, size)
+        sizes += [size] * times
+    return sizes or [0]
 
 
 @cache
