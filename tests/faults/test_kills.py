@@ -14,7 +14,7 @@ from tests.batch.conftest import long_clip, quick, run_options  # noqa: F401 - f
 from tests.faults.conftest import runs
 from tests.faults.processes import assert_same_tables, start, tables
 
-KILLS = runs(6, 200)
+KILLS = runs(20, 200)
 # All work of one run takes about this long; a kill lies anywhere in it, or in the start before it.
 WORK_S = 1.2
 # In CI other work may hold up the end.
