@@ -309,7 +309,11 @@ class RunOptions:
         flags=("--verify",),
     )
     shard: Shard | None = option(
-        None, "Do the I-th of N shares of the inputs, as in 3/8.", metavar="I/N", parse=parse_shard
+        None,
+        "Do the I-th of N shares of the inputs, as in 3/8; each share of photos is a table of its "
+        "own, such as photos.3-of-8.parquet.",
+        metavar="I/N",
+        parse=parse_shard,
     )
     workers: int = option(1, "Videos analysed at the same time.", metavar="N")
     fail_fast: bool = option(False, "Stop at the first file that fails.", flags=("--fail-fast",))

@@ -9,8 +9,10 @@ from typing import Any, BinaryIO
 
 from emoscan.analyzer import Analyzer
 from emoscan.batch.job import Job
+from emoscan.batch.photos import PhotoJob
 from emoscan.batch.place import held as held_folder
 from emoscan.batch.rows import InThisProcess, Opener, photo_rows, video_rows
+from emoscan.batch.videos import VideoJob
 from emoscan.emotion.checkpoint import load_weights
 from emoscan.errors import MediaError, UsageError
 from emoscan.events import Listener, Note, ScanStopped, ignore
@@ -19,7 +21,7 @@ from emoscan.media.process import DecoderProcess
 from emoscan.media_kind import MediaKind
 from emoscan.options import STANDARD_OUTPUT, VIDEO_ONLY, RunOptions, ScanOptions
 from emoscan.outcome import PlannedFile, Problem, ProblemKind, ScanReport
-from emoscan.plan import Plan, plan_table, plan_videos
+from emoscan.plan import Plan, plan_photos, plan_videos
 from emoscan.runtime import photo_workers, serving_runtime
 from emoscan.timeline.records import FaceRecord
 
@@ -51,7 +53,7 @@ def analyze_images(
     """
     options, run = options or ScanOptions(), run or RunOptions()
     _refuse_time_options(options)
-    analyzer = Analyzer(options, replace(run, workers=photo_workers(run.device)))
+    analyzer = _analyzer(options, run, workers=photo_workers(run.device))
     found = find_media([Path(folder)], MediaKind.PHOTO, recursive=run.recursive)
     with photo_rows(found.files, analyzer, problems=[], fail_fast=run.fail_fast) as batches:
         for rows in batches:
@@ -81,14 +83,14 @@ def scan(
         raise UsageError("Rows for “-” need a stream: scan(…, stdout=sys.stdout.buffer).")
     if kind is MediaKind.PHOTO:
         _refuse_time_options(options)
-        if run.shard:
-            raise UsageError("--shard is for videos: photos are one table.")
     named = expanded([Path(path) for path in ([paths] if isinstance(paths, MediaPath) else paths)])
     found = find_media(named, kind, recursive=run.recursive)
-    plan = (plan_videos if kind is MediaKind.VIDEO else plan_table)(named, found.files, run=run)
+    plan = (plan_videos if kind is MediaKind.VIDEO else plan_photos)(named, found.files, run=run)
     sources = [file.source for file in found.files]
     found, plan = _shared_out(found, plan, run)
     _tell_left_out(found, kind, listener=listener)
+    if not found.files:
+        listener(Note(f"None of the {counted(len(sources), kind.value)} is in shard {run.shard}."))
     if run.dry_run:
         return _dry_run(found, plan, options=options, run=run, kind=kind)
     with ExitStack() as held:
@@ -98,14 +100,12 @@ def scan(
         if kind is MediaKind.PHOTO:
             workers = photo_workers(run.device)
         openers = held.enter_context(_openers(run, kind, count=workers))
-        analyzer = Analyzer(options, replace(run, workers=workers))
-        job = Job(analyzer, plan, options=options, run=run, listener=listener, stdout=stdout)
+        analyzer = _analyzer(options, run, workers=workers)
+        made_by = VideoJob if kind is MediaKind.VIDEO else PhotoJob
+        job = made_by(analyzer, plan, options=options, run=run, listener=listener, stdout=stdout)
         job.begin(sources)
         try:
-            if kind is MediaKind.VIDEO:
-                job.scan_videos(found.files, openers)
-            else:
-                job.scan_photos(found.files)
+            job.scan(found.files, openers)
         except BaseException:  # an interrupt too
             listener(ScanStopped(_job_report(job, analyzer, found, time.monotonic() - began)))
             raise
@@ -126,6 +126,11 @@ def _openers(run: RunOptions, kind: MediaKind, *, count: int) -> Iterator[Sequen
         yield decoders
 
 
+def _analyzer(options: ScanOptions, run: RunOptions, *, workers: int) -> Analyzer:
+    """It writes nothing: that stdout takes a single worker's rows alone is not its business."""
+    return Analyzer(options, replace(run, workers=workers, out=None))
+
+
 def _shared_out(found: Found, plan: Plan, run: RunOptions) -> tuple[Found, Plan]:
     """What of the inputs belongs to this shard: by their names, so that shards never meet."""
     shard = run.shard
@@ -134,7 +139,7 @@ def _shared_out(found: Found, plan: Plan, run: RunOptions) -> tuple[Found, Plan]
     mine = [shard.holds(file.source) for file in found.files]
     files = tuple(file for file, is_mine in zip(found.files, mine, strict=True) if is_mine)
     outputs = plan.outputs
-    if len(outputs) == len(mine):
+    if not plan.of_all:
         outputs = tuple(out for out, is_mine in zip(outputs, mine, strict=True) if is_mine)
     return replace(found, files=files), replace(plan, outputs=outputs)
 
@@ -173,8 +178,7 @@ def _dry_run(
     serving_runtime(run.device, options.precision, run.backend)
     planned: list[PlannedFile] = []
     problems = _unlisted(found)
-    one_a_file = len(plan.outputs) == len(found.files)
-    outputs = plan.outputs if one_a_file else plan.outputs * len(found.files)
+    outputs = plan.outputs * len(found.files) if plan.of_all else plan.outputs
     with _openers(run, kind, count=1) as (opener,):
         load_weights(options.weights)
         for file, out in zip(found.files, outputs, strict=True):

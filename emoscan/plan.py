@@ -8,7 +8,7 @@ from pathlib import Path
 
 from emoscan.errors import OutputError, UsageError
 from emoscan.media.find import MediaFile
-from emoscan.options import STANDARD_OUTPUT, RunOptions, TableFormat
+from emoscan.options import STANDARD_OUTPUT, RunOptions, Shard, TableFormat
 from emoscan.timeline.disk import free_bytes, nearest_existing
 from emoscan.timeline.writers import format_of
 
@@ -25,12 +25,14 @@ MAX_NAME_BYTES = 230
 class Plan:
     """`outputs` holds one path an input, in their order; None where rows go to stdout.
 
-    `folder` is where the timelines of a batch lie, None where there is one table.
+    `folder` is where the timelines of a batch lie, None where there is one table. Where that is
+    `of_all` inputs, `outputs` holds it alone.
     """
 
     table_format: TableFormat
     outputs: tuple[Path | None, ...]
     folder: Path | None = None
+    of_all: bool = False
 
     @property
     def streams(self) -> bool:
@@ -46,7 +48,7 @@ def plan_videos(named: Sequence[Path], files: Sequence[MediaFile], *, run: RunOp
     """
     is_single = len(files) == 1 and files[0].path in named
     if is_single or run.out == STANDARD_OUTPUT:
-        return plan_table(named, files, run=run, stem=files[0].path.stem)
+        return _plan_single(files, run=run, stem=files[0].path.stem)
     _refuse_equal_sources(files)
     table_format = run.format or TableFormat.PARQUET
     folder = _batch_folder(named, run.out)
@@ -55,21 +57,56 @@ def plan_videos(named: Sequence[Path], files: Sequence[MediaFile], *, run: RunOp
     return Plan(table_format, tuple(outputs), folder)
 
 
-def plan_table(
-    named: Sequence[Path], files: Sequence[MediaFile], *, run: RunOptions, stem: str | None = None
-) -> Plan:
-    """One table for everything: `--out`, or `<stem>.emotions.parquet` in the current folder."""
+def _plan_single(files: Sequence[MediaFile], *, run: RunOptions, stem: str) -> Plan:
+    """`--out` for a single video, or stdout for any."""
+    table_format, out = _one_table(files, run=run, stem=stem)
+    if out is None:
+        return Plan(table_format, (None,) * len(files))
+    _check([out], files, run=run)
+    return Plan(table_format, (out,))
+
+
+def plan_photos(named: Sequence[Path], files: Sequence[MediaFile], *, run: RunOptions) -> Plan:
+    """One table for all photos, or one a shard: `--out`, or `<stem>.emotions.parquet`.
+
+    Raises as `plan_videos`.
+    """
+    stem = _common_stem(named, default="photos")
+    table_format, out = _one_table(files, run=run, stem=stem)
+    if out and run.shard:
+        out = sharded(out, run.shard)
+    if out:
+        _check_outputs([out], files, run=run)
+    return Plan(table_format, (out,), of_all=True)
+
+
+def sharded(out: Path, shard: Shard) -> Path:
+    """What the table of a shard is called: `photos.3-of-8.parquet`."""
+    return out.with_name(f"{out.stem}{_of_shard(shard)}{out.suffix}")
+
+
+def unsharded(out: Path, shard: Shard | None) -> Path:
+    """What was `sharded`; without a shard, the table itself."""
+    stem = out.stem.removesuffix(_of_shard(shard)) if shard else out.stem
+    return out.with_name(f"{stem}{out.suffix}")
+
+
+def _of_shard(shard: Shard) -> str:
+    return f".{shard.number}-of-{shard.of}"
+
+
+def _one_table(
+    files: Sequence[MediaFile], *, run: RunOptions, stem: str
+) -> tuple[TableFormat, Path | None]:
+    """Its format and where it goes: None is stdout."""
     _refuse_equal_sources(files)
-    stem = stem or _common_stem(named, default="photos")
     if run.out and _names_a_folder(run.out):
         example = Path(run.out) / f"{stem}.parquet"
         raise UsageError(f"--out {run.out} is a folder; name a file such as {example}.")
     table_format = format_of(run.out, run.format)
     if run.out == STANDARD_OUTPUT:
-        return Plan(table_format, (None,) * len(files))
-    out = Path(run.out or f"{stem}.emotions.{table_format.value}")
-    _check([out], files, run=run)
-    return Plan(table_format, (out,))
+        return table_format, None
+    return table_format, Path(run.out or f"{stem}.emotions.{table_format.value}")
 
 
 def _common_stem(named: Sequence[Path], *, default: str) -> str:
@@ -107,6 +144,10 @@ def _check(outputs: Sequence[Path], files: Sequence[MediaFile], *, run: RunOptio
     if run.shard and len(outputs) == len(files):  # the others' tables are their business
         pairs = zip(outputs, files, strict=True)
         outputs = [out for out, file in pairs if run.shard.holds(file.source)]
+    _check_outputs(outputs, files, run=run)
+
+
+def _check_outputs(outputs: Sequence[Path], files: Sequence[MediaFile], *, run: RunOptions) -> None:
     _refuse_long_names(outputs)
     _refuse_inputs(outputs, files)
     _refuse_existing(outputs, run)

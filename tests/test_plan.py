@@ -4,8 +4,8 @@ import pytest
 
 from emoscan.errors import OutputError, UsageError
 from emoscan.media.find import MediaFile
-from emoscan.options import RunOptions, TableFormat
-from emoscan.plan import plan_table, plan_videos
+from emoscan.options import RunOptions, Shard, TableFormat
+from emoscan.plan import plan_photos, plan_videos, unsharded
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +46,7 @@ def test_a_folder_with_one_video_is_a_folder_of_timelines() -> None:
 def test_stdout_takes_all() -> None:
     plan = plan_videos([Path("videos")], files("a.mp4", "b.mp4"), run=RunOptions(out="-"))
     assert plan.streams and plan.outputs == (None, None)
-    assert plan_table(
+    assert plan_photos(
         [Path("photos")], PHOTOS, run=RunOptions(out="-", format=TableFormat.JSONL)
     ).streams
 
@@ -65,14 +65,14 @@ def test_for_several_videos_out_is_no_file() -> None:
 
 def test_for_one_table_out_is_no_folder(tmp_path) -> None:
     with pytest.raises(UsageError, match="name a file such as"):
-        plan_table([Path("photos")], PHOTOS, run=RunOptions(out=str(tmp_path)))
+        plan_photos([Path("photos")], PHOTOS, run=RunOptions(out=str(tmp_path)))
 
 
 def test_existing_tables_are_refused_before_the_start() -> None:
     Path("t.parquet").touch()
     with pytest.raises(OutputError, match="--overwrite"):
-        plan_table([Path("photos")], PHOTOS, run=RunOptions(out="t.parquet"))
-    assert plan_table(
+        plan_photos([Path("photos")], PHOTOS, run=RunOptions(out="t.parquet"))
+    assert plan_photos(
         [Path("photos")], PHOTOS, run=RunOptions(out="t.parquet", overwrite=True)
     ).outputs
     existing = Path("out/timelines/b.mp4.parquet")
@@ -84,7 +84,7 @@ def test_existing_tables_are_refused_before_the_start() -> None:
 
 def test_unknown_suffixes_are_refused() -> None:
     with pytest.raises(UsageError, match="xlsx"):
-        plan_table([Path("photos")], PHOTOS, run=RunOptions(out="t.xlsx"))
+        plan_photos([Path("photos")], PHOTOS, run=RunOptions(out="t.xlsx"))
 
 
 def test_an_input_is_never_replaced() -> None:
@@ -99,14 +99,14 @@ def test_two_photos_of_one_name_are_refused() -> None:
     named = [Path("one"), Path("two")]
     clash = [MediaFile(path / "a.jpg", "a.jpg") for path in named]
     with pytest.raises(UsageError, match="would both be called"):
-        plan_table(named, clash, run=RunOptions(out="t.csv"))
+        plan_photos(named, clash, run=RunOptions(out="t.csv"))
     with pytest.raises(UsageError, match="would both be called"):
         plan_videos(named, clash, run=RunOptions(out="-"))
 
 
 def test_names_without_out() -> None:
     both = [Path("one"), Path("two")]
-    assert plan_table(both, PHOTOS, run=RunOptions()).outputs == (Path("photos.emotions.parquet"),)
+    assert plan_photos(both, PHOTOS, run=RunOptions()).outputs == (Path("photos.emotions.parquet"),)
     assert plan_videos(both, files("a.mp4", "b.mp4"), run=RunOptions()).outputs[0] == (
         Path("videos.emotions/timelines/a.mp4.parquet")
     )
@@ -114,13 +114,13 @@ def test_names_without_out() -> None:
 
 def test_a_trailing_slash_names_a_folder() -> None:
     with pytest.raises(UsageError, match="is a folder"):
-        plan_table([Path("photos")], PHOTOS, run=RunOptions(out="new/"))
+        plan_photos([Path("photos")], PHOTOS, run=RunOptions(out="new/"))
 
 
 def test_a_place_that_takes_no_files_is_refused_at_once() -> None:
     Path("file").touch()
     with pytest.raises(OutputError, match="cannot be written"):
-        plan_table([Path("photos")], PHOTOS, run=RunOptions(out="file/t.csv"))
+        plan_photos([Path("photos")], PHOTOS, run=RunOptions(out="file/t.csv"))
 
 
 def test_the_order_of_inputs_does_not_matter() -> None:
@@ -133,3 +133,12 @@ def test_the_order_of_inputs_does_not_matter() -> None:
 def test_names_too_long_for_a_table_are_refused_before_the_start() -> None:
     with pytest.raises(UsageError, match="too long a name"):
         plan_videos([Path("videos")], files("あ" * 75 + ".mp4", "b.mp4"), run=RunOptions())
+
+
+def test_a_shard_of_photos_has_a_table_of_its_own() -> None:
+    plan = plan_photos([Path("photos")], PHOTOS, run=RunOptions(shard="3/8", out="x/a.b.csv"))
+    assert plan.outputs == (Path("x/a.b.3-of-8.csv"),) and plan.of_all
+    plan = plan_photos([Path("photos")], PHOTOS, run=RunOptions(shard="3/8"))
+    assert plan.outputs == (Path("photos.emotions.3-of-8.parquet"),)
+    assert unsharded(Path("x/a.b.3-of-8.csv"), Shard(3, 8)) == Path("x/a.b.csv")
+    assert unsharded(Path("x/a.3-of-8.csv"), None) == Path("x/a.3-of-8.csv")

@@ -1,9 +1,7 @@
 """What earlier runs left: tables that are done, and inputs that failed."""
 
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,6 @@ from emoscan.batch.manifest import MANIFEST, Entry, Manifest, State, latest, rea
 from emoscan.errors import MediaError, OutputError, UsageError
 from emoscan.media.find import counted
 from emoscan.options import RunOptions
-from emoscan.timeline.disk import told_free
 from emoscan.timeline.read import read_metadata
 from emoscan.timeline.schema import metadata_path
 
@@ -22,7 +19,6 @@ class History:
 
     def __init__(self, folder: Path | None, run: RunOptions, making: Making) -> None:
         self._folder, self._run, self._making = folder, run, making
-        self._writing = threading.Lock()
         self._manifest = Manifest(folder / _manifest_name(run)) if folder else None
         known = latest(read_manifests(folder)) if folder and run.resume else {}
         self._ended = known
@@ -34,6 +30,12 @@ class History:
         }
 
     def held(self, out: Path, input_: Fingerprint) -> dict[str, Any] | None:
+        """As `fitting`, but None too for a table that is to be done again."""
+        metadata = self.fitting(out, input_)
+        again = metadata and self._run.retry_failed and damage_of(metadata)
+        return None if again else metadata
+
+    def fitting(self, out: Path, input_: Fingerprint) -> dict[str, Any] | None:
         """The metadata of this table if it is there, made of this input in this way, else None.
 
         The table itself is asked: a manifest may lack its last line. Raises OutputError where
@@ -47,8 +49,7 @@ class History:
             raise OutputError(
                 f"{error} It is not replaced: move it away, or use --overwrite."
             ) from error
-        again = self._run.retry_failed and damage_of(metadata)
-        return metadata if self._fits(metadata, input_) and not again else None
+        return metadata if self._fits(metadata, input_) else None
 
     def knows(self, source: str) -> bool:
         """Whether the manifest says that an input is done."""
@@ -69,23 +70,12 @@ class History:
     def note(self, entry: Entry) -> None:
         """Take note of an attempt. Raises OutputError."""
         if self._manifest:
-            self._write(partial(self._manifest.add, entry))
+            self._manifest.add(entry)
 
     def begin(self, inputs: Sequence[str]) -> None:
         """Take note of a run with these inputs. Raises OutputError."""
         if self._manifest:
-            self._write(partial(self._manifest.begin, inputs))
-
-    def _write(self, write: Callable[[], None]) -> None:
-        try:
-            with self._writing:
-                write()
-        except OSError as error:
-            raise OutputError(
-                f"The manifest in {self._folder} cannot be written ({error.strerror}"
-                f"{told_free(self._folder) if self._folder else ''}); free some space, or choose "
-                "another place with --out. All finished tables are there."
-            ) from error
+            self._manifest.begin(inputs)
 
     def sweep_partial(self, out: Path, input_: Fingerprint) -> None:
         """Remove what an interrupted run kept of a table that is there now."""

@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from dataclasses import fields as dataclass_fields
@@ -10,9 +11,13 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from types import NoneType
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from emoscan.errors import OutputError
+from emoscan.timeline.disk import told_free
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 MANIFEST = "manifest.jsonl"
 RUN, INPUTS = "run_began", "inputs"
@@ -52,10 +57,8 @@ class Entry:
     schema_version: int = 0
     versions: dict[str, str | None] = field(default_factory=dict)
 
-    def as_line(self) -> bytes:
-        """It as one line of JSON."""
-        return json.dumps(asdict(self)).encode() + b"\n"
 
+Line = TypeVar("Line", bound="DataclassInstance")
 
 # What a file may hold in each field; anything else is no entry.
 _KINDS: dict[str, tuple[type, ...]] = {
@@ -69,36 +72,59 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "damage": (tuple,),
     "error_class": (str, NoneType),
     "error": (str, NoneType),
-    "seconds": (int, float),
+    "seconds": (int, float, NoneType),
     "ended": (str,),
     "options_sha256": (str,),
     "model_sha256": (str,),
     "schema_version": (int,),
     "versions": (dict,),
+    # Of photos.
+    "run_began": (str,),
+    "shard": (str, NoneType),
+    "part": (int,),
+    "parts": (int,),
+    "kept": (int,),
+    "first": (str,),
+    "last": (str,),
+    "photos": (int,),
+    "photos_in_all": (int,),
+    "unreadable": (int,),
 }
 
 
 class Manifest:
-    """The file of one run's attempts, which grows line by line."""
+    """A file that grows line by line; threads may share it."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self._writing = path, threading.Lock()
 
     def begin(self, inputs: Sequence[str]) -> None:
-        """A run begins with these inputs, those of all shards. Raises OSError."""
-        self._append(json.dumps({RUN: _now(), INPUTS: list(inputs)}).encode() + b"\n")
+        """A run begins with these inputs, those of all shards. Raises OutputError."""
+        self.append([{RUN: now(), INPUTS: list(inputs)}])
 
     def add(self, entry: Entry) -> None:
-        """An attempt came to its end. Raises OSError."""
-        self._append(entry.as_line())
+        """An attempt came to its end. Raises OutputError."""
+        self.append([asdict(entry)])
 
-    def _append(self, line: bytes) -> None:
-        """Add a line, whole after a torn one, and have it on the disk."""
+    def append(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        """Add lines, whole after a torn one, and have them on the disk. Raises OutputError."""
+        content = b"".join(json.dumps(fields).encode() + b"\n" for fields in lines)
+        try:
+            with self._writing:
+                self._append(content)
+        except OSError as error:
+            raise OutputError(
+                f"The manifest in {self.path.parent} cannot be written ({error.strerror}"
+                f"{told_free(self.path.parent)}); free some space, or choose another place with "
+                "--out. What is finished is kept."
+            ) from error
+
+    def _append(self, content: bytes) -> None:
         with self.path.open("ab+") as file:
             if file.tell():
                 file.seek(-1, os.SEEK_END)
-                line = line if file.read(1) == b"\n" else b"\n" + line
-            file.write(line)
+                content = content if file.read(1) == b"\n" else b"\n" + content
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
 
@@ -132,25 +158,26 @@ def latest(entries: Iterable[Entry]) -> dict[str, Entry]:
 def _last_planned(path: Path) -> tuple[str, tuple[str, ...]]:
     """When the last run began that this manifest knows of, and with what."""
     last: tuple[str, tuple[str, ...]] = ("", ())
-    for fields in _lines(path):
+    for fields in lines_of(path):
         began, inputs = fields.get(RUN), fields.get(INPUTS)
         if isinstance(began, str) and isinstance(inputs, list):
             last = (began, tuple(name for name in inputs if isinstance(name, str)))
     return last
 
 
-def _now() -> str:
+def now() -> str:
+    """ISO 8601, UTC, to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def _entries(path: Path) -> Iterator[Entry]:
-    for fields in _lines(path):
-        entry = _entry(fields)
+    for fields in lines_of(path):
+        entry = as_entry(Entry, fields)
         if entry is not None:
             yield entry
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
+def lines_of(path: Path) -> Iterator[dict[str, Any]]:
     """The lines that are whole; a crash may have torn one. Raises OutputError."""
     try:
         content = path.open("rb")
@@ -164,15 +191,19 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
                     yield fields
 
 
-def _entry(fields: dict[str, Any]) -> Entry | None:
-    known = {name: fields[name] for name in Entry.__slots__ if name in fields}
+def as_entry(kind: type[Line], fields: Mapping[str, Any]) -> Line | None:
+    """What a line says, None where it is none of this kind."""
+    known = {item.name: fields[item.name] for item in dataclass_fields(kind) if item.name in fields}
     try:
-        words = {"state": State(known["state"]), "damage": tuple(known.get("damage") or ())}
-        entry = Entry(**known | words)
-    except (ValueError, TypeError, KeyError):
+        if "state" in known:
+            known["state"] = State(known["state"])
+        if "damage" in known:
+            known["damage"] = tuple(known["damage"] or ())
+        entry = kind(**known)
+    except (ValueError, TypeError):
         return None
     wrong = any(
         not isinstance(getattr(entry, item.name), _KINDS[item.name])
-        for item in dataclass_fields(Entry)
+        for item in dataclass_fields(kind)
     )
     return None if wrong else entry

@@ -48,7 +48,8 @@ class Parts:
         """`making` is what parts have to agree on to belong together."""
         self.folder = _folder(out)
         self._making = dict(making)
-        self._whole: list[Part] = []
+        self._whole: dict[int, Part] = {}
+        self._number = 0
         self._writer: TableWriter | None = None
         self._gave_up = False
         self._lock = ExitStack()
@@ -75,16 +76,21 @@ class Parts:
         `input_of` tells what the part of a number is made of now. The next `write` continues after
         them.
         """
-        while (part := self._read(len(self._whole), input_of)) is not None:
-            self._whole.append(part)
-        return tuple(self._whole)
+        while (part := self._read(self._number, input_of)) is not None:
+            self._whole[self._number] = part
+            self._number += 1
+        return tuple(self._whole.values())
+
+    def go_to(self, number: int) -> None:
+        """The next `write` begins the part of this number, which may be there already."""
+        self._number = number
 
     def write(self, rows: Sequence[FaceRecord]) -> None:
         """Take more rows of the part at hand. Raises OutputError."""
         if self._gave_up:
             return
         if self._writer is None:
-            path = self._path(len(self._whole))
+            path = self._path(self._number)
             self._writer = open_table(path, TableFormat.PARQUET, overwrite=True)
         self._writer.write(rows)
 
@@ -95,12 +101,13 @@ class Parts:
         damage: Sequence[str],
         input_: Fingerprint,
         tracker: dict[str, Any] | None = None,
-    ) -> None:
-        """The part at hand is whole. Raises OutputError."""
+    ) -> bool:
+        """The part at hand is whole: whether it is kept. Raises OutputError."""
         if self._writer is None:  # it gave up
-            return
+            return False
+        number = self._number
         about = {
-            "number": len(self._whole),
+            "number": number,
             "next_start": next_start,
             "damage": list(damage),
             "input": input_.as_dict(),
@@ -108,7 +115,9 @@ class Parts:
         }
         self._writer.commit(self._making | {"part": about})
         self._writer = None
-        self._whole.append(Part(self._path(len(self._whole)), next_start, tuple(damage), tracker))
+        self._whole[number] = Part(self._path(number), next_start, tuple(damage), tracker)
+        self._number += 1
+        return True
 
     def give_up(self) -> None:
         """The part at hand goes, and no other begins."""

@@ -28,7 +28,7 @@ from emoscan.cli.endings import (
     listen_to_signals,
     stop,
 )
-from emoscan.cli.parameters import FOLDER, takes_options
+from emoscan.cli.parameters import OUT, takes_options
 from emoscan.cli.training import TrainingView, print_evaluation, print_training
 from emoscan.errors import EmoscanError, ExitCode, OutputError, UsageError
 from emoscan.media_kind import MediaKind
@@ -43,8 +43,8 @@ from emoscan.options import (
 )
 from emoscan.outcome import ScanReport
 
-# Of RunOptions: photos are one input, and stay in this process.
-NOT_FOR_PHOTOS = frozenset({"decode_in_process", "workers", "retry_failed", "shard", "verify"})
+# Of RunOptions: photos are one table, stay in this process, and are too many to read twice.
+NOT_FOR_PHOTOS = frozenset({"decode_in_process", "workers", "verify"})
 
 app = typer.Typer(
     help="Turn videos and photos into tables of facial expressions.",
@@ -121,13 +121,13 @@ def evaluate(options: EvaluateOptions, terminal: TerminalOptions) -> None:
 
 
 @app.command()
-@takes_options(StatusOptions, arguments=(FOLDER,))
-def status(folder: Path, options: StatusOptions) -> None:
-    """Show what became of every input of a batch of videos."""
-    from emoscan.batch.status import read_status
+@takes_options(StatusOptions, arguments=(OUT,))
+def status(out: Path, options: StatusOptions) -> None:
+    """Show what became of every video of a batch, or of the photos of a table, over all shards."""
+    from emoscan.batch.status import find_status
     from emoscan.cli.status import print_status
 
-    print_status(read_status(folder), as_json=options.json)
+    print_status(find_status(out), as_json=options.json)
 
 
 @app.command()

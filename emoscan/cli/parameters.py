@@ -38,7 +38,7 @@ class Argument:
 
 
 PATHS = Argument("paths", "PATH...", "Files, folders or patterns.", several=True)
-FOLDER = Argument("folder", "FOLDER", "What was given to “emoscan video” as --out.")
+OUT = Argument("out", "OUT", "What was given as --out: a folder, a table of photos; or a manifest.")
 TIMELINE = Argument("timeline", "TIMELINE", "A table that emoscan wrote: parquet, csv or jsonl.")
 MEDIA = Argument("media", "VIDEO|FOLDER", "The video, or the folder of photos, that was scanned.")
 TIMELINES = Argument(

@@ -130,8 +130,18 @@ _ABOUT: dict[TableFormat, Callable[[Path], _About]] = {
 }
 
 
-def read_records(path: Path) -> Iterator[list[FaceRecord]]:
-    """The rows of a Parquet timeline, in lists that take little memory. Raises UsageError."""
+def read_records(
+    path: Path, table_format: TableFormat = TableFormat.PARQUET
+) -> Iterator[list[FaceRecord]]:
+    """The rows of a timeline, in lists that take little memory: those of Parquet, as they come.
+
+    Raises UsageError.
+    """
+    if table_format is not TableFormat.PARQUET:
+        with _as_usage_error(path):
+            table = _READERS[table_format](path)[0].select(SCHEMA.names).cast(SCHEMA)
+        yield from map(batch_records, table.to_batches(RECORDS_AT_ONCE))
+        return
     with _as_usage_error(path), path.open("rb") as file, pq.ParquetFile(file) as parquet:
         for batch in parquet.iter_batches(RECORDS_AT_ONCE):
             yield batch_records(batch)

@@ -14,7 +14,7 @@ def quick(monkeypatch) -> None:
     """No networks, and segments of about 0.4 s of which only a decoder in this process knows."""
     monkeypatch.setattr("emoscan.pipeline.Analyzer", QuickAnalyzer)
     monkeypatch.setattr("emoscan.media.video.SEGMENT_S", 0.4)
-    monkeypatch.setattr("emoscan.batch.job.PHOTOS_A_PART", 3)
+    monkeypatch.setattr("emoscan.batch.photos.PHOTOS_A_PART", 3)
 
 
 def run_options(**fields) -> RunOptions:

@@ -19,7 +19,7 @@ from emoscan.batch.lock import locked
 from emoscan.batch.manifest import State, read_manifests
 from emoscan.batch.place import held
 from emoscan.batch.status import read_status
-from emoscan.errors import OutputError, UsageError
+from emoscan.errors import OutputError
 from emoscan.events import FramesDone
 from emoscan.media.video import Video
 from emoscan.options import Shard
@@ -77,11 +77,6 @@ def test_photos_cut_short_by_fail_fast_are_not_all_photos(tmp_path, photos) -> N
     report = emoscan.scan(photos, out, kind="photo", run=RunOptions(resume=True))
     assert (report.done_before, report.not_done, report.exit_code) == (0, 0, 4)
     assert len(emoscan.read_timeline(out)["source"].unique()) == 8
-
-
-def test_photos_have_no_shards(tmp_path, photos) -> None:
-    with pytest.raises(UsageError, match="for videos"):
-        emoscan.scan(photos, tmp_path / "t.csv", kind="photo", run=RunOptions(shard="1/2"))
 
 
 def test_a_photo_that_changes_while_it_is_read_makes_no_part(tmp_path, photos, monkeypatch) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 
 import emoscan
 from emoscan import RunOptions, ScanOptions
-from emoscan.batch import job
+from emoscan.batch import videos as video_jobs
 from emoscan.batch.manifest import State, read_manifests
 from emoscan.batch.status import read_status
 from emoscan.errors import OutputError, UsageError
@@ -75,13 +75,13 @@ def test_a_stopped_video_goes_on_after_its_last_whole_segment(
     # A segment has three blocks, and is whole when the next one begins: it is not done again.
     assert len(parts) == (blocks - 1) // 3
     begun: list[int] = []
-    real = job.video_rows
+    real = video_jobs.video_rows
 
     def noted(*args, first: int, **kwargs):
         begun.append(first)
         return real(*args, first=first, **kwargs)
 
-    monkeypatch.setattr(job, "video_rows", noted)
+    monkeypatch.setattr(video_jobs, "video_rows", noted)
     report = emoscan.scan(long_clip, out, run=run_options(resume=True))
     assert begun == [10 * len(parts)]
     assert same(rows(out), rows(tmp_path / "whole.parquet"))

@@ -7,7 +7,6 @@ EMOSCAN_ANY_DISK lets it begin on a disk that is almost full.
 import os
 import time
 
-import emoscan.batch.job
 import emoscan.media.video
 import emoscan.pipeline
 import emoscan.plan
