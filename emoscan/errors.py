@@ -45,6 +45,9 @@ class MediaError(EmoscanError):
 class ChangedError(MediaError):
     """An input that was changed or removed while it was read: the next run may well read it."""
 
+    def __init__(self, source: str) -> None:
+        super().__init__(f"{source} was changed or removed while it was read; run it again.")
+
 
 class DecoderEndedError(MediaError):
     """The decoder's process ended, of the input's fault or of the machine's."""

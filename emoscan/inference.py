@@ -77,6 +77,9 @@ def _by_openvino(network: nn.Module, example: Tensor, runtime: Runtime) -> Forwa
         parts = [request.infer([pixels[a:b]])[0].copy() for a, b in pairwise(borders)]
         return torch.from_numpy(np.concatenate(parts))
 
+    # Once here: two threads that are the first to read a result may wait for each other for ever,
+    # one for the GIL and the other, which has it, for a static that the first is making.
+    forward(example[:1])
     return forward
 
 

@@ -161,8 +161,9 @@ def _refuse_long_names(outputs: Sequence[Path]) -> None:
 
 
 def _refuse_inputs(outputs: Sequence[Path], files: Sequence[MediaFile]) -> None:
-    inputs = {file.path.resolve() for file in files}
-    taken = [path for path in outputs if path.resolve() in inputs]
+    # Unlike Path.resolve it takes links in a circle.
+    inputs = {os.path.realpath(file.path) for file in files}
+    taken = [path for path in outputs if os.path.realpath(path) in inputs]
     if taken:
         raise UsageError(f"--out {taken[0]} is one of the inputs; choose another name.")
 

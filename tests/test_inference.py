@@ -2,7 +2,9 @@
 
 import importlib.util
 import sys
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -56,6 +58,25 @@ def test_the_classifier_agrees(cache) -> None:
 
 
 @needs_openvino
+def test_a_network_has_run_before_threads_share_it(cache, monkeypatch) -> None:
+    """OpenVINO's binding may deadlock where two threads are the first to read a result."""
+    core, ran_in = inference._core(), []
+
+    class Compiled:
+        def __init__(self, *words) -> None:
+            self.compiled = core.compile_model(*words)
+
+        def create_infer_request(self):
+            ran_in.append(threading.current_thread())
+            return self.compiled.create_infer_request()
+
+    noting = SimpleNamespace(compile_model=Compiled, read_model=core.read_model)
+    monkeypatch.setattr(inference, "_core", lambda: noting)
+    openvino = serving_runtime("cpu", Precision.FP32, Backend.OPENVINO)
+    made_ready(torch.nn.Conv2d(3, 4, 3), torch.zeros(2, 3, 8, 8), openvino)
+    assert ran_in == [threading.main_thread()]
+
+
 def test_a_conversion_is_kept_and_used(cache, monkeypatch) -> None:
     network, example = create_network("resnet18-gray"), torch.zeros(1, 1, 48, 48)
     wanted = made_ready(network, example, by_openvino())(example)

@@ -18,6 +18,7 @@ Task = Callable[[Tool], bool]
 # After a Ctrl-C: for the batch at hand; then, with the tools taken away, for closing the tables.
 GRACE_S = 2.5
 LAST_S = 0.75
+WORKER = "emoscan-worker"
 # Windows lets a Ctrl-C through only between two waits.
 POLL_S = 0.5
 
@@ -70,9 +71,7 @@ class Crew(Generic[Tool]):
 
     def _start(self, tool: Tool) -> None:
         # A daemon, for one that hangs must not keep the process from its exit.
-        thread = threading.Thread(
-            target=self._work, args=(tool,), name="emoscan-worker", daemon=True
-        )
+        thread = threading.Thread(target=self._work, args=(tool,), name=WORKER, daemon=True)
         with self._changed:
             self._at_work += 1  # before it starts: a Ctrl-C may come in between
             try:

@@ -16,6 +16,7 @@ from emoscan.analyzer import Analyzer
 from emoscan.batch.history import History
 from emoscan.batch.identity import Fingerprint, Making
 from emoscan.batch.parts import Part, Parts
+from emoscan.batch.place import owner_of
 from emoscan.batch.rows import Opener
 from emoscan.errors import EmoscanError, MediaError
 from emoscan.events import (
@@ -222,7 +223,9 @@ class Job(ABC):
     def _open(self, out: Path | None) -> TableWriter:
         if out is not None:
             replaces = self._run.overwrite or self._run.resume
-            return open_table(out, self._plan.table_format, overwrite=replaces)
+            return open_table(
+                out, self._plan.table_format, overwrite=replaces, owner=owner_of(self._run)
+            )
         assert self._stream is not None  # `scan` asks for it before the job begins
         return self._stream
 

@@ -136,9 +136,12 @@ def manifest_files(folder: Path) -> list[Path]:
 
 
 def read_manifests(folder: Path) -> list[Entry]:
-    """All attempts of all shards, by the time of their end; what is no whole line is left out."""
-    entries = [entry for path in manifest_files(folder) for entry in _entries(path)]
-    return sorted(entries, key=lambda entry: entry.ended)
+    """All attempts of all shards, by the time of their end; what is no whole line is left out.
+
+    Those of one file stay in its order, for the clock may have been put back meanwhile.
+    """
+    timed = [pair for path in manifest_files(folder) for pair in _timed_entries(path)]
+    return [entry for _, entry in sorted(timed, key=lambda pair: pair[0])]
 
 
 def planned_inputs(folder: Path) -> tuple[str, ...]:
@@ -175,6 +178,14 @@ def _entries(path: Path) -> Iterator[Entry]:
         entry = as_entry(Entry, fields)
         if entry is not None:
             yield entry
+
+
+def _timed_entries(path: Path) -> Iterator[tuple[str, Entry]]:
+    """Each with the latest time so far."""
+    latest_end = ""
+    for entry in _entries(path):
+        latest_end = max(latest_end, entry.ended)
+        yield latest_end, entry
 
 
 def lines_of(path: Path) -> Iterator[dict[str, Any]]:

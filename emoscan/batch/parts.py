@@ -44,9 +44,10 @@ class Part:
 class Parts:
     """The parts of one table; a context manager that keeps other runs away from them."""
 
-    def __init__(self, out: Path, making: Mapping[str, Any]) -> None:
-        """`making` is what parts have to agree on to belong together."""
+    def __init__(self, out: Path, making: Mapping[str, Any], *, owner: str = "") -> None:
+        """`making` is what parts have to agree on to belong together, `owner` whose they are."""
         self.folder = _folder(out)
+        self._owner = owner
         self._making = dict(making)
         self._whole: dict[int, Part] = {}
         self._number = 0
@@ -91,7 +92,7 @@ class Parts:
             return
         if self._writer is None:
             path = self._path(self._number)
-            self._writer = open_table(path, TableFormat.PARQUET, overwrite=True)
+            self._writer = open_table(path, TableFormat.PARQUET, overwrite=True, owner=self._owner)
         self._writer.write(rows)
 
     def close_part(

@@ -40,7 +40,7 @@ class _Part:
 
     number: int
     files: Sequence[MediaFile]
-    input_: Fingerprint | None
+    input_: Fingerprint
     tally: Tally = field(default_factory=Tally)
     failed: list[Problem] = field(default_factory=list)
     began_s: float | None = field(default_factory=time.monotonic)
@@ -88,12 +88,13 @@ class PhotoJob(Job):
 
     def _photos(self, files: Sequence[MediaFile], _: None) -> bool:
         name = counted(len(files), "photo")
-        attempt = Attempt(0, name, self._plan.outputs[0], input_=_of_all(files))
+        input_ = _of_all(files)
+        attempt = Attempt(0, name, self._plan.outputs[0], input_=input_)
         if attempt.out is None:
             self._attempt(attempt, partial(self._stream_rows, files, attempt))
             return True
         # Before the parts: what else may lie there must not cost them.
-        metadata = self._history.fitting(attempt.out, attempt.input_) if attempt.input_ else None
+        metadata = self._history.fitting(attempt.out, input_)
         with Parts(attempt.out, self._about_making()) as parts:
             again = self._run.retry_failed
             replaced = attempt.out if metadata and again and damage_of(metadata) else None
@@ -251,7 +252,7 @@ class PhotoJob(Job):
 
     def _close(self, parts: Parts, part: _Part) -> bool:
         """Whether the part is safe on the disk."""
-        if part.input_ is None or part.input_ != _of_all(part.files):  # it changed meanwhile
+        if part.input_ != _of_all(part.files):  # it changed meanwhile
             parts.give_up()
             return False
         reasons = [problem.reason for problem in part.failed]
@@ -308,7 +309,7 @@ class PhotoJob(Job):
             error=attempt.error,
             seconds=seconds and round(seconds, 3),
             ended=ended,
-            fingerprint=part.input_.as_dict() if part.input_ else None,
+            fingerprint=part.input_.as_dict(),
             options_sha256=self._making.options_sha256,
             model_sha256=self._making.model_sha256,
             schema_version=SCHEMA_VERSION,
@@ -348,17 +349,17 @@ def _chunks(files: Sequence[MediaFile]) -> list[Sequence[MediaFile]]:
     return [_chunk(files, number) for number in range(-(-len(files) // PHOTOS_A_PART))]
 
 
-def _of_all(files: Sequence[MediaFile]) -> Fingerprint | None:
+def _of_all(files: Sequence[MediaFile]) -> Fingerprint:
     """Of many photos at once: their names, sizes and times, for to read them all takes too long."""
     digest, size_bytes, latest_ns = hashlib.sha256(), 0, 0
     for file in files:
         try:
             stat = file.path.stat()
-        except OSError:
-            return None
-        about = f"{file.source}\0{stat.st_size}\0{stat.st_mtime_ns}\n"
-        digest.update(about.encode("utf-8", "surrogateescape"))
-        size_bytes, latest_ns = size_bytes + stat.st_size, max(latest_ns, stat.st_mtime_ns)
+            size, time_ns = stat.st_size, stat.st_mtime_ns
+        except OSError:  # a link that leads nowhere is a photo that cannot be read
+            size, time_ns = 0, 0
+        digest.update(f"{file.source}\0{size}\0{time_ns}\n".encode("utf-8", "surrogateescape"))
+        size_bytes, latest_ns = size_bytes + size, max(latest_ns, time_ns)
     return Fingerprint(size_bytes, latest_ns, digest.hexdigest())
 
 

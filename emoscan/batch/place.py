@@ -17,22 +17,29 @@ PATIENCE_S = 10.0
 def held(folder: Path, run: RunOptions) -> Iterator[None]:
     """Have the folder for this run alone, or for this shard beside the others of as many.
 
-    Raises OutputError where another run is at work in it.
+    What runs that died left half-written there is removed, by a shard what was its own. Raises
+    OutputError where another run is at work in it.
     """
     if run.shard is None:
         with locked(folder / LOCK_FILE):
             _refuse_shards(folder, but=None)
-            _sweep(folder)
+            _sweep(folder, run)
             yield
         return
-    with locked(folder / _shard_file(run.shard)):
+    with locked(folder / f".emoscan.{_name(run.shard)}.lock"):
         with locked(folder / LOCK_FILE, patience_s=PATIENCE_S):
             _refuse_shards(folder, but=run.shard)
+        _sweep(folder, run)
         yield
 
 
-def _shard_file(shard: Shard) -> str:
-    return f".emoscan.{shard.number}-of-{shard.of}.lock"
+def owner_of(run: RunOptions) -> str:
+    """What the names begin with of the files that a run has in the making, behind HIDDEN."""
+    return f"{_name(run.shard)}-" if run.shard else ""
+
+
+def _name(shard: Shard) -> str:
+    return f"{shard.number}-of-{shard.of}"
 
 
 def _refuse_shards(folder: Path, *, but: Shard | None) -> None:
@@ -42,8 +49,11 @@ def _refuse_shards(folder: Path, *, but: Shard | None) -> None:
             refuse_held(path)
 
 
-def _sweep(folder: Path) -> None:
-    """Remove half-written tables that nobody will finish: no other run is at work here."""
-    for path in (folder / TIMELINES).rglob(f"{HIDDEN}*{WRITING}"):
+def _sweep(folder: Path, run: RunOptions) -> None:
+    """Remove half-written tables that nobody will finish: who wrote them is not at work here.
+
+    Locks may hold on one computer only, so that a shard cannot tell whether another is dead.
+    """
+    for path in (folder / TIMELINES).rglob(f"{HIDDEN}{owner_of(run)}*{WRITING}"):
         with suppress(OSError):
             path.unlink()

@@ -13,6 +13,7 @@ from emoscan.batch.identity import Fingerprint
 from emoscan.batch.job import Attempt, Job, tried_before, versions
 from emoscan.batch.manifest import Entry, State, now
 from emoscan.batch.parts import Parts
+from emoscan.batch.place import owner_of
 from emoscan.batch.rows import Opener, video_rows
 from emoscan.errors import ChangedError, OutputError
 from emoscan.events import FileStarted, ScanStarted
@@ -112,7 +113,7 @@ class VideoJob(Job):
         """For what is long and goes to a file; nothing else is worth going on with."""
         if not (borders and attempt.out and attempt.input_):
             return nullcontext()
-        return Parts(attempt.out, self._about_making())
+        return Parts(attempt.out, self._about_making(), owner=owner_of(self._run))
 
     def _video_parts(
         self, video: VideoSource, attempt: Attempt, parts: Parts | None
@@ -167,9 +168,7 @@ class VideoJob(Job):
         except OSError:
             same = False
         if not same:
-            raise ChangedError(
-                f"{file.source} was changed or removed while it was read; run it again."
-            )
+            raise ChangedError(file.source)
 
     def _note(self, attempt: Attempt) -> None:
         """The manifest's line of an attempt that came to its end."""

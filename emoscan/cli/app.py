@@ -13,6 +13,7 @@ from emoscan.cli.console import (
     ProgressView,
     TerminalOptions,
     make_console,
+    occupy_standard_streams,
     print_error,
     print_info,
     print_report,
@@ -23,6 +24,7 @@ from emoscan.cli.endings import (
     confess,
     ending_in_a_sentence,
     fail,
+    leave,
     leave_with_the_reader,
     listen_no_more,
     listen_to_signals,
@@ -181,6 +183,8 @@ def _scan_and_exit(
     with ending_in_a_sentence(console, terminal, report_so_far):
         if run.out == STANDARD_OUTPUT and terminal.json:
             raise UsageError("--json and --out - both want stdout; name a file with --out.")
+        if sys.stdout is None and (run.out == STANDARD_OUTPUT or terminal.json):
+            raise OutputError("There is no stdout; name a file with --out, and do without --json.")
         report = _scan(kind, paths, options=options, run=run, view=view)
         try:
             print_report(report, code=report.exit_code, console=console, options=terminal)
@@ -200,16 +204,14 @@ def _scan(
     listen_to_signals()
     from emoscan.pipeline import scan
 
-    if sys.stdout is None:
-        raise OutputError("There is no stdout; name a file with --out.")
+    stdout = sys.stdout.buffer if sys.stdout else None
     with view:
-        return scan(
-            paths, kind=kind, options=options, run=run, listener=view, stdout=sys.stdout.buffer
-        )
+        return scan(paths, kind=kind, options=options, run=run, listener=view, stdout=stdout)
 
 
 def main() -> None:
     """Run the command line; what goes wrong outside of a scan is one sentence as well."""
+    occupy_standard_streams()
     try:
         listen_to_signals()
         code = _run()
@@ -218,7 +220,7 @@ def main() -> None:
         code = stop(None, "Terminated.", code=ExitCode.TERMINATED)
     except (KeyboardInterrupt, typer.Abort):
         code = stop(None, "Interrupted.", code=ExitCode.INTERRUPTED)
-    sys.exit(int(code or 0))
+    leave(int(code or 0))
 
 
 def _run() -> int | None:

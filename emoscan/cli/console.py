@@ -86,6 +86,8 @@ def make_console(options: TerminalOptions) -> Console:
 
 def write_data(data: str | bytes) -> None:
     """Write to stdout. Raises OutputError where it cannot take it, but for a reader that left."""
+    if sys.stdout is None:
+        raise OutputError("There is no stdout to write to.")
     try:
         if isinstance(data, bytes):
             sys.stdout.buffer.write(data)
@@ -97,6 +99,15 @@ def write_data(data: str | bytes) -> None:
     except OSError as error:
         abandon(sys.stdout)
         raise OutputError(f"Standard output cannot be written: {error.strerror}.") from error
+
+
+def occupy_standard_streams() -> None:
+    """Where one is closed, the next file that is opened would take its place, and what libraries
+    print would go into it.
+    """
+    while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(handle)
 
 
 def abandon(stream: TextIO) -> None:

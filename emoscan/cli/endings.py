@@ -1,18 +1,24 @@
 """How a command ends: what goes wrong becomes one sentence and an exit code."""
 
+import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
 import typer
 from rich.console import Console
 
+from emoscan.batch.crew import WORKER
 from emoscan.cli.console import TerminalOptions, abandon, make_console, print_error
 from emoscan.errors import EmoscanError, ExitCode
+
+# For a thread that has nothing left to do.
+LAST_S = 0.1
 
 
 class Terminated(KeyboardInterrupt):
@@ -86,6 +92,23 @@ def stop(console: Console | None, word: str, *, code: ExitCode) -> ExitCode:
     console = console or make_console(TerminalOptions())
     console.print(word, style="yellow")
     return code
+
+
+def leave(code: int) -> NoReturn:
+    """End the program, at once where a thread is still at work.
+
+    Python ends such threads as it leaves, in the midst of a library that aborts for that, and the
+    exit code would be lost.
+    """
+    workers = [thread for thread in threading.enumerate() if thread.name == WORKER]
+    for thread in workers:  # one that is done may be about to end
+        thread.join(LAST_S)
+    if any(thread.is_alive() for thread in workers):
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError, AttributeError):  # closed, or never there
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def leave_with_the_reader() -> ExitCode:

@@ -13,6 +13,7 @@ from av.video.stream import VideoStream
 from emoscan.errors import MediaError
 from emoscan.media.find import MediaFile
 from emoscan.media.picture import MAX_PIXELS
+from emoscan.media.watchdog import Alive
 
 # Containers only: FFmpeg also knows lists (concat, hls, dash), devices and generators (lavfi),
 # through which a file could make us open others.
@@ -28,7 +29,6 @@ MAX_ERRORS_IN_A_ROW = 1000
 VP8_SHOW_FRAME = 0x10
 
 Failed = Callable[[Exception], None]
-Alive = Callable[[], None]
 if TYPE_CHECKING:
     VideoPacket = Packet[VideoStream]
 else:  # generic for type checkers only

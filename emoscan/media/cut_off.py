@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from emoscan.media.matroska import broken_at, is_matroska, segment_end
+from emoscan.media.watchdog import Alive, nobody_waits
 
 # What lies side by side in an ISO base media file; behind anything else nothing is believed.
 BOXES = frozenset(
@@ -16,18 +17,25 @@ UNKNOWN_RIFF = 0xFFFFFFFF
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """How whole a file is by what it declares: see `missing_bytes` and `broken_at`."""
+    """How whole a file is by what it declares: see `missing_bytes` and `broken_at`.
+
+    `missing_frames` are in its index and nowhere else.
+    """
 
     missing_bytes: int = 0
     broken_at: int | None = None
+    missing_frames: int = 0
 
     @classmethod
-    def of(cls, path: Path, *, has_gap: bool) -> Self:
+    def of(
+        cls, path: Path, *, has_gap: bool, missing_frames: int = 0, alive: Alive = nobody_waits
+    ) -> Self:
         """Look at it; for holes, which takes a read for each block, only where there is a gap."""
         try:
-            return cls(missing_bytes(path), broken_at(path) if has_gap else None)
+            broken = broken_at(path, alive) if has_gap else None
+            return cls(missing_bytes(path), broken, missing_frames)
         except OSError:  # whoever reads on meets it
-            return cls()
+            return cls(missing_frames=missing_frames)
 
 
 def missing_bytes(path: Path) -> int:

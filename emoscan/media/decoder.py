@@ -159,6 +159,8 @@ class _Decoder:
         try:
             if "open" in request:
                 self._open(MediaFile(Path(request["open"]), request["source"]))
+            elif "behind" in request:
+                self._find_start(request["behind"], request["skip_s"])
             else:
                 self._decode(ScanOptions(**request["frames"]), request["first"])
         except MediaError as error:
@@ -171,6 +173,10 @@ class _Decoder:
         self._video = open_video(file, self._alive)
         times = self._video.time_s
         self._send({"info": self._video.info.as_dict(), "frames": len(times)}, times.tobytes())
+
+    def _find_start(self, behind: int, skip_s: float) -> None:
+        assert self._video is not None
+        self._send({"start": self._video.start_behind(behind, skip_s=skip_s)})
 
     def _decode(self, options: ScanOptions, first: int) -> None:
         assert self._video is not None

@@ -36,14 +36,16 @@ def find_media(paths: Sequence[Path], kind: MediaKind, *, recursive: bool) -> Fo
     """Look for files of one kind in files, folders and glob patterns.
 
     Hidden files and folders inside a folder are left out, links to folders are followed once,
-    a file that is met twice is taken once. A file that is named itself is taken whatever its
+    a file that is met twice is taken once. A link that leads nowhere is taken, for it to fail;
+    pipes, sockets and devices are not. A file that is named itself is taken whatever its
     suffix, unless that is one of the other kind. Raises NoMediaError where a path does not exist
     or nothing is found.
     """
     taken: dict[str, MediaFile] = {}
     unreadable: list[str] = []
+    special: list[Path] = []
     passed_over = skipped = 0
-    for file, named in _candidates(paths, unreadable, recursive=recursive):
+    for file, named in _candidates(paths, unreadable, special, recursive=recursive):
         suffix = file.path.suffix.lower()
         if suffix in kind.other.suffixes:
             passed_over += 1
@@ -51,6 +53,7 @@ def find_media(paths: Sequence[Path], kind: MediaKind, *, recursive: bool) -> Fo
             taken.setdefault(os.path.abspath(file.path), file)  # noqa: PTH100 - links stay links
         else:
             skipped += 1
+    skipped += len(special)
     found = Found(tuple(taken.values()), passed_over, skipped, tuple(unreadable))
     if not found.files:
         raise NoMediaError(_nothing_found(found, kind))
@@ -58,12 +61,12 @@ def find_media(paths: Sequence[Path], kind: MediaKind, *, recursive: bool) -> Fo
 
 
 def _candidates(
-    paths: Sequence[Path], unreadable: list[str], *, recursive: bool
+    paths: Sequence[Path], unreadable: list[str], special: list[Path], *, recursive: bool
 ) -> Iterator[tuple[MediaFile, bool]]:
     """Every file behind the paths, and whether the user named it itself."""
     for path in expanded(paths):
         if path.is_dir():
-            for inner in _walk(path, unreadable, recursive=recursive):
+            for inner in _walk(path, unreadable, special, recursive=recursive):
                 yield MediaFile(inner, inner.relative_to(path).as_posix()), False
         elif path.is_file():
             yield MediaFile(path, path.name), True
@@ -90,7 +93,9 @@ def _matches(path: Path) -> list[Path]:
     return [Path(match) for match in matches]
 
 
-def _walk(folder: Path, unreadable: list[str], *, recursive: bool) -> Iterator[Path]:
+def _walk(
+    folder: Path, unreadable: list[str], special: list[Path], *, recursive: bool
+) -> Iterator[Path]:
     """The files of a folder in the order of their names, each folder visited once."""
 
     def failed(error: OSError) -> None:
@@ -108,13 +113,17 @@ def _walk(folder: Path, unreadable: list[str], *, recursive: bool) -> Iterator[P
         folders[:] = sorted(f for f in folders if recursive and not f.startswith("."))
         for file in sorted(files):
             path = Path(name, file)
-            if not file.startswith(".") and _is_file(path, failed):
+            if not file.startswith(".") and _is_file(path, failed, special):
                 yield path
 
 
-def _is_file(path: Path, failed: Callable[[OSError], None]) -> bool:
+def _is_file(path: Path, failed: Callable[[OSError], None], special: list[Path]) -> bool:
+    """Whether it is one, or a link that leads nowhere: of a disk that is not there, perhaps."""
     try:
-        return path.is_file()
+        if path.is_file() or not path.exists():
+            return True
+        special.append(path)
+        return False
     except OSError as error:  # a folder may be open to listing and to nothing else
         failed(error)
         return False

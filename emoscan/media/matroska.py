@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from io import RawIOBase
 from pathlib import Path
 
+from emoscan.media.watchdog import Alive, nobody_waits
+
 EBML, SEGMENT, CLUSTER, VOID, CRC = 0x1A45DFA3, 0x18538067, 0x1F43B675, 0xEC, 0xBF
 BESIDE_SEGMENT = frozenset({EBML, SEGMENT, VOID})
 # Seek head, info, tracks, cues, attachments, chapters, tags.
@@ -38,20 +40,21 @@ def segment_end(file: RawIOBase) -> int | None:
     return segment.end if segment else None
 
 
-def broken_at(path: Path) -> int | None:
+def broken_at(path: Path, alive: Alive = nobody_waits) -> int | None:
     """The first byte at which no element begins though one should, None in a sound file.
 
-    What lies in a block is not looked at. Raises OSError.
+    What lies in a block is not looked at; `alive` is called at each. Raises OSError.
     """
     size = path.stat().st_size
     with path.open("rb", buffering=0) as file:
         if not is_matroska(file.read(4)) or (segment := _segment(file)) is None:
             return None
-        return _first_break(file, segment.content, min(size, segment.end or size))
+        return _first_break(file, segment.content, min(size, segment.end or size), alive)
 
 
-def _first_break(file: RawIOBase, at: int, end: int) -> int | None:
+def _first_break(file: RawIOBase, at: int, end: int, alive: Alive) -> int | None:
     while at < end:
+        alive()
         element = _element(file, at)
         if element is None or element.kind not in KNOWN:
             return at

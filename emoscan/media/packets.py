@@ -23,12 +23,17 @@ LEAST_TIMED_SHARE = 0.5
 
 @dataclass(slots=True)
 class PacketLog:
-    """What one demux pass notes of every packet that is to be shown, in stream ticks."""
+    """What one demux pass notes of every packet that is to be shown, in stream ticks.
+
+    `missing` counts frames that an index lists and that are not there, by whose time later ones
+    are shown later.
+    """
 
     pts: "array[int]" = field(default_factory=lambda: array("q"))
     dts: "array[int]" = field(default_factory=lambda: array("q"))
     duration: "array[int]" = field(default_factory=lambda: array("q"))
     key: bytearray = field(default_factory=bytearray)
+    missing: int = 0
 
     def add(self, *, pts: int | None, dts: int | None, duration: int | None, key: bool) -> None:
         """Note one packet."""
@@ -88,6 +93,17 @@ class PacketTimes:
         if len(keys) and (self.rank[keys[-1] :] < self.rank[keys[-1]]).any():
             keys = keys[:-1]
         return int(self.rank[keys[-1]]) if len(keys) else 0
+
+    def start_behind(self, index: int, *, skip_s: float) -> int:
+        """The first frame behind `index`, by at least `skip_s`, for which nothing before is needed.
+
+        The number of frames where there is none, as where one cannot seek.
+        """
+        if not self.unique:
+            return len(self)
+        keys = np.sort(self.rank[self.keys])
+        keys = keys[(keys > index) & (self.time_s[keys] >= self.time_s[index] + skip_s)]
+        return next((int(key) for key in keys if self.key_before(int(key)) > index), len(self))
 
     def segment_starts(self, segment_s: float) -> list[int]:
         """The indices of the key frames nearest to multiples of `segment_s`, but the first.

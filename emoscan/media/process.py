@@ -1,4 +1,4 @@
-"""Videos decoded in a process of their own: a file that crashes the decoder costs itself alone.
+"""Videos decoded in a process of their own: what crashes it costs some frames of one file.
 
 `decoder.py` is what runs there. Requests, answers and what becomes of frames are lines of JSON: not
 pickles, through which a decoder that a hostile file has taken over could run code here. Pixels come
@@ -11,19 +11,19 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Generator, Iterator
-from contextlib import closing, suppress
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, closing, suppress
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscan.errors import DecoderEndedError, MediaError, MissingPartError
+from emoscan.errors import ChangedError, DecoderEndedError, MediaError, MissingPartError
 from emoscan.media.find import MediaFile
 from emoscan.media.packets import selected_indices
 from emoscan.media.picture import OnDemand, Pixels
 from emoscan.media.shared import SharedMemory
-from emoscan.media.source import VideoInfo
+from emoscan.media.source import VideoInfo, VideoSource
 from emoscan.media.watchdog import Watchdog
 from emoscan.options import ScanOptions
 from emoscan.types import Frame, Unreadable
@@ -47,6 +47,9 @@ ALLOCATION = {
 PATIENCE_S = 5.0
 # It tells every second that there is progress: after so long a silence it hangs.
 SILENCE_S = 60.0
+# How far behind the place in a file that ended a process the next one begins, at least. Each is
+# for one more end; after the last the rest of the file is given up.
+SKIPS_S = (0.0, 1.0, 10.0, 60.0)
 # Which of the options say what to decode.
 SAMPLING = ("fps", "every", "start_s", "end_s")
 
@@ -58,12 +61,13 @@ class ProcessEndedError(Exception):
 class DecoderProcess:
     """Opens videos in another process, one after the other; a context manager.
 
-    After a crash the next file gets a new process.
+    After a crash there is a new process.
     """
 
     def __init__(self) -> None:
         self._child: _Child | None = None
         self._opened: ProcessVideo | None = None
+        self._aborted = False
 
     def __enter__(self) -> Self:
         return self
@@ -87,15 +91,16 @@ class DecoderProcess:
 
     def open(self, file: MediaFile) -> "ProcessVideo":
         """As `open_video`. Raises MediaError, also where the process crashes."""
-        info, time_s = self._open(file)
+        _, info, time_s = self._open(file)
         self._opened = ProcessVideo(self, file, info=info, time_s=time_s)
         return self._opened
 
     def abort(self) -> None:
-        """Have the process end at once, so that whoever waits for it waits no more.
+        """Have the process end at once and for good: whoever waits for it waits no more.
 
         For another thread than the one that uses it.
         """
+        self._aborted = True
         child = self._child
         if child is not None:
             child.abort()
@@ -107,18 +112,23 @@ class DecoderProcess:
         self._child = None
 
     def child_with(self, video: "ProcessVideo") -> "_Child":
-        """The process in which this video is open, which may take opening it again."""
+        """The process in which this video is open, which may take opening it again.
+
+        Raises MediaError, ProcessEndedError.
+        """
         child = self._usable_child()
         if self._opened is not video:
-            self._open(video.file)
+            child, _, time_s = self._open(video.file)
+            if not np.array_equal(time_s, video.time_s):
+                raise ChangedError(video.file.source)
             self._opened = video
         return child
 
-    def _open(self, file: MediaFile) -> tuple[VideoInfo, NDArray[np.float64]]:
-        child = self._usable_child()
-        self._opened = None
+    def _open(self, file: MediaFile) -> tuple["_Child", VideoInfo, NDArray[np.float64]]:
         try:
-            return child.open(file)
+            child = self._usable_child()
+            self._opened = None
+            return child, *child.open(file)
         except ProcessEndedError as ended:
             raise DecoderEndedError(f"{file.source} cannot be opened: {ended}.") from ended
 
@@ -126,16 +136,19 @@ class DecoderProcess:
         if self._child is None or not self._child.is_idle():
             self.close()
             self._opened = None
+            if self._aborted:
+                raise ProcessEndedError("the decoder's process was ended")
             self._child = _Child()
+            if self._aborted:  # the other thread came in between
+                self._child.abort()
         return self._child
 
 
-class ProcessVideo:
-    """One video file, decoded elsewhere; a context manager. `DecoderProcess.open` makes it.
+class ProcessVideo(VideoSource):
+    """As `VideoSource`, decoded elsewhere; `DecoderProcess.open` makes it.
 
-    `damage` tells in sentences what was wrong with the range that the last iteration covered, so
-    far while it goes on: () is a healthy file. Where the process crashes, the frames that it owes
-    are unreadable.
+    Where the process ends, by a crash or because it hung, a new one goes on at a key frame behind
+    that place; the frames between are unreadable, and `damage` says so.
     """
 
     def __init__(
@@ -146,72 +159,77 @@ class ProcessVideo:
         info: VideoInfo,
         time_s: NDArray[np.float64],
     ) -> None:
-        self.file = file
-        self.info = info
-        self.damage: tuple[str, ...] = ()
+        super().__init__(file, info)
         self._decoder = decoder
         self._time_s = time_s
-        self._running: Generator[Frame | Unreadable] | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        # The last frame that came; at the beginning the first that is due.
+        self._reached = 0
 
     @property
     def time_s(self) -> NDArray[np.float64]:
         """(N,) when each frame of the file is shown, readable or not."""
         return self._time_s
 
-    def close(self) -> None:
-        """End the iteration at work, if there is one."""
-        if self._running is not None:
-            self._running.close()
-            self._running = None
-
-    def expected_frames(self, options: ScanOptions) -> int:
-        """How many frames `frames(options)` gives, unreadable ones included."""
-        return len(selected_indices(self._time_s, options))
-
-    def frames(self, options: ScanOptions, *, first: int = 0) -> Iterator[Frame | Unreadable]:
-        """As `Video.frames`."""
-        self.close()
-        self._running = self._selected(options, first)
-        return self._running
-
     def _selected(self, options: ScanOptions, first: int) -> Generator[Frame | Unreadable]:
         self.damage = ()
         owed = selected_indices(self._time_s, options, first=first).tolist()
         owed.reverse()
-        lost: list[int] = []
-        try:
-            with closing(self._decoded(options, first)) as decoded:
-                for index, pixels in decoded:
-                    if index != owed.pop():
-                        raise RuntimeError(f"The decoder's process gave frame {index} out of turn.")
-                    lost += [index] if pixels is None else []
-                    yield self._item(index, pixels)
-        except ProcessEndedError as ended:
-            lost += reversed(owed)
-            self.damage = (self._loss(lost, ended, options),)
-            while owed:
-                yield self._item(owed.pop(), None)
+        for skip_s in (*SKIPS_S, None):
+            try:
+                yield from self._read(owed, options, first)
+                return
+            except ProcessEndedError as ended:
+                first = self._next_start(skip_s) if owed else first
+                lost = _taken_before(owed, first)
+                self.damage = (*self.damage, self._loss(lost, ended, options, is_over=not owed))
+            for index in lost:
+                yield self._item(index, None)
+            if not owed:
+                return
 
-    def _decoded(self, options: ScanOptions, first: int) -> Generator[tuple[int, Pixels | None]]:
-        """Indices with their pixels, if they have any. Raises ProcessEndedError, MediaError."""
+    def _read(
+        self, owed: list[int], options: ScanOptions, first: int
+    ) -> Generator[Frame | Unreadable]:
+        """What one process gives, which is taken off `owed`. Raises ProcessEndedError."""
+        before = self.damage
+        where = f"From frame {first:,} on: " if before else ""
+        self._reached = owed[-1] if owed else first
+        with closing(self._decoded(options, first)) as decoded:
+            for answer, pixels in decoded:
+                if "damage" in answer:
+                    self.damage = (*before, *(f"{where}{text}" for text in answer["damage"]))
+                if "index" in answer:
+                    self._reached = owed.pop()
+                    if answer["index"] != self._reached:
+                        raise RuntimeError(
+                            f"The decoder's process gave frame {answer['index']} out of turn."
+                        )
+                    yield self._item(self._reached, pixels)
+
+    def _decoded(
+        self, options: ScanOptions, first: int
+    ) -> Generator[tuple[Message, Pixels | None]]:
+        """Answers, and the pixels of those that have any. Raises ProcessEndedError, MediaError."""
         child = self._decoder.child_with(self)
         try:
             sampling = {name: getattr(options, name) for name in SAMPLING}
             child.request({"frames": sampling, "first": first})
             while "index" in (answer := child.answer()):
-                self.damage = tuple(answer.get("damage", self.damage))
-                yield answer["index"], child.take(answer) if "offset" in answer else None
-            self.damage = tuple(answer["damage"])
+                yield answer, child.take(answer) if "offset" in answer else None
+            yield answer, None
             child.done()
         finally:
             if not child.is_idle():  # it would decode for nobody
                 child.kill()
+
+    def _next_start(self, skip_s: float | None) -> int:
+        """Where a new process is to go on: behind the last frame where none is."""
+        try:
+            if skip_s is not None:
+                return self._decoder.child_with(self).start_behind(self._reached, skip_s=skip_s)
+        except (DecoderEndedError, ProcessEndedError):
+            pass
+        return len(self._time_s)
 
     def _item(self, index: int, pixels: Pixels | None) -> Frame | Unreadable:
         time_s = float(self._time_s[index])
@@ -220,31 +238,47 @@ class ProcessVideo:
         height, width = pixels.shape[:2]
         return Frame(self.file.source, index, time_s, width, height, OnDemand(lambda: pixels))
 
-    def _loss(self, lost: list[int], ended: ProcessEndedError, options: ScanOptions) -> str:
-        if not lost:
+    def _loss(
+        self, lost: Sequence[int], ended: ProcessEndedError, options: ScanOptions, *, is_over: bool
+    ) -> str:
+        if lost:
+            of_all = f"{len(lost):,} of {self.expected_frames(options):,} frames"
+            first_s, last_s = self._time_s[lost[0]], self._time_s[lost[-1]]
+            places = f"the first at {first_s:.3f} s, the last at {last_s:.3f} s"
+            return f"{of_all} are unreadable, {places} ({ended})."
+        if is_over:
             return f"Whether it is damaged is not known: {ended}."
-        of_all = f"{len(lost):,} of {self.expected_frames(options):,} frames"
-        first_s = self._time_s[lost[0]]
-        return f"{of_all} are unreadable, the first at {first_s:.3f} s ({ended})."
+        return f"At about {self._time_s[self._reached]:.3f} s {ended}; no frame was lost by that."
+
+
+def _taken_before(owed: list[int], first: int) -> list[int]:
+    """Take off the end of `owed`, which descends, what comes before `first`."""
+    taken: list[int] = []
+    while owed and owed[-1] < first:
+        taken.append(owed.pop())
+    return taken
 
 
 class _Child:
     """One running process, and what it has been asked for."""
 
     def __init__(self) -> None:
-        self._memory = SharedMemory()
         self._busy = False
-        try:
-            self._process = _start(self._memory)
-        except OSError as error:
-            self._memory.close()
-            raise MissingPartError(
-                f"The process that decodes videos cannot be started ({error}): "
-                "--decode-in-process does without it."
-            ) from error
+        with ExitStack() as undo:
+            try:
+                self._memory = SharedMemory()
+                undo.callback(self._memory.close)
+                self._process = undo.enter_context(_start(self._memory))
+                undo.callback(self._process.kill)
+                self._watchdog = Watchdog(self._process.kill, silence_s=SILENCE_S)
+            except (OSError, RuntimeError) as error:  # no descriptor, no process, no thread
+                raise MissingPartError(
+                    f"The process that decodes videos cannot be started ({error}): "
+                    "--decode-in-process does without it."
+                ) from error
+            undo.pop_all()
         assert self._process.stdin and self._process.stdout
         self._requests, self._answers = self._process.stdin, self._process.stdout
-        self._watchdog = Watchdog(self._process.kill, silence_s=SILENCE_S)
 
     @property
     def pid(self) -> int:
@@ -258,11 +292,19 @@ class _Child:
         """What is known of a file, and its times (N,). Raises MediaError, ProcessEndedError."""
         self.request({"open": str(file.path.absolute()), "source": file.source})
         answer = self.answer()
-        time_s = np.frombuffer(self._answers.read(8 * answer["frames"]), np.float64)
-        if len(time_s) < answer["frames"]:
+        with self._watchdog.watching():
+            content = self._answers.read(8 * answer["frames"])
+        if len(content) < 8 * answer["frames"]:
             raise self._ended()
         self.done()
-        return VideoInfo.from_dict(answer["info"]), time_s
+        return VideoInfo.from_dict(answer["info"]), np.frombuffer(content, np.float64)
+
+    def start_behind(self, index: int, *, skip_s: float) -> int:
+        """As `Video.start_behind`, of the video that is open. Raises ProcessEndedError."""
+        self.request({"behind": index, "skip_s": skip_s})
+        start: int = self.answer()["start"]
+        self.done()
+        return start
 
     def request(self, message: Message) -> None:
         """Ask for something. That nobody is there any more is learnt from the answer."""

@@ -1,13 +1,15 @@
 """What a video is to whoever looks at its frames, wherever they are decoded."""
 
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from emoscan.media.find import MediaFile
+from emoscan.media.packets import selected_indices
 from emoscan.options import ScanOptions
 from emoscan.types import Frame, Unreadable
 
@@ -47,40 +49,52 @@ class VideoInfo:
         return cls(**fields | {"segment_starts": tuple(fields["segment_starts"])})
 
 
-class VideoSource(Protocol):
+class VideoSource(ABC):
     """One video file, a context manager.
 
     `damage` tells in sentences what was wrong with the range that the last iteration covered, so
     far while it goes on: () is a healthy file.
     """
 
-    file: MediaFile
-    info: VideoInfo
-    damage: tuple[str, ...]
+    def __init__(self, file: MediaFile, info: VideoInfo) -> None:
+        self.file = file
+        self.info = info
+        self.damage: tuple[str, ...] = ()
+        self._running: Generator[Frame | Unreadable] | None = None
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
-    def __exit__(self, *_: object) -> None: ...
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     @property
+    @abstractmethod
     def time_s(self) -> NDArray[np.float64]:
         """(N,) when each frame of the file is shown, readable or not."""
-        ...
+
+    @abstractmethod
+    def _selected(self, options: ScanOptions, first: int) -> Generator[Frame | Unreadable]:
+        """What `frames` gives."""
 
     def close(self) -> None:
-        """End the iteration at work, if there is one, and close its file."""
-        ...
+        """End the iteration at work, if there is one."""
+        if self._running is not None:
+            self._running.close()
+            self._running = None
 
     def expected_frames(self, options: ScanOptions) -> int:
         """How many frames `frames(options)` gives, unreadable ones included."""
-        ...
+        return len(selected_indices(self.time_s, options))
 
     def frames(self, options: ScanOptions, *, first: int = 0) -> Iterator[Frame | Unreadable]:
         """The frames that the options select, from index `first` on, their pixels made already.
 
         Unreadable where a packet gave none, or one that cannot be made RGB.
         """
-        ...
+        self.close()
+        self._running = self._selected(options, first)
+        return self._running
 
 
 # Opens a file, or raises MediaError.

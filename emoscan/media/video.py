@@ -2,9 +2,9 @@
 
 import math
 import re
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from fractions import Fraction
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 from av.container import InputContainer
@@ -16,7 +16,6 @@ from emoscan.errors import MediaError
 from emoscan.media.colours import Converter, Upright
 from emoscan.media.container import (
     DECODE_ERRORS,
-    Alive,
     VideoPacket,
     decode,
     is_shown,
@@ -28,7 +27,7 @@ from emoscan.media.container import (
     video_stream,
 )
 from emoscan.media.cut_off import Structure
-from emoscan.media.find import MediaFile
+from emoscan.media.find import MediaFile, counted
 from emoscan.media.order import by_output, in_order
 from emoscan.media.packets import (
     PacketLog,
@@ -38,7 +37,8 @@ from emoscan.media.packets import (
     selected_indices,
 )
 from emoscan.media.picture import OnDemand, Pixels
-from emoscan.media.source import VideoInfo
+from emoscan.media.source import VideoInfo, VideoSource
+from emoscan.media.watchdog import Alive, nobody_waits
 from emoscan.options import ScanOptions
 from emoscan.types import Frame, Unreadable
 
@@ -49,15 +49,15 @@ DECLARING = ("mov", "avi", "asf", "mxf")
 # Containers that store no presentation times. FFmpeg makes some up, in the order of the packets,
 # which are wrong where the codec reorders frames.
 WITHOUT_PTS = ("avi",)
+# Of a chunk in an AVI: its name and its length.
+CHUNK_HEAD_BYTES = 8
 # How far before a key frame to seek: FFmpeg may overshoot it, as in transport streams.
 SEEK_BACK_S = (0, 2, 20)
+# Some minutes: to read so much takes a slow disk seconds.
+SEEK_STEP_FRAMES = 10_000
 MICROSECOND = Fraction(1, 1_000_000)
 # Whoever analyses a segment of a video alone finds in it what an analysis of all of it finds.
 SEGMENT_S = 600.0
-
-
-def nobody_waits() -> None:
-    """For who is not told that there is progress."""
 
 
 def open_video(file: MediaFile, alive: Alive = nobody_waits) -> "Video":
@@ -75,18 +75,19 @@ def open_video(file: MediaFile, alive: Alive = nobody_waits) -> "Video":
         info = _info(container, stream, sample=sample, times=times, start_s=float(start_s))
         converter = Converter(Upright.of(sample), file.source)
     converter.rgb(sample)  # better to learn now of pixels that cannot be converted
-    structure = Structure.of(file.path, has_gap=times.longest_gap() is not None)
+    structure = Structure.of(
+        file.path,
+        has_gap=times.longest_gap() is not None,
+        missing_frames=log.missing,
+        alive=alive,
+    )
     return Video(
         file, info=info, times=times, converter=converter, structure=structure, alive=alive
     )
 
 
-class Video:
-    """One video file, a context manager; `open_video` makes it.
-
-    `damage` tells in sentences what was wrong with the range that the last iteration covered, so
-    far while it goes on: () is a healthy file.
-    """
+class Video(VideoSource):
+    """As `VideoSource`; `open_video` makes it. Its iteration holds the file open."""
 
     def __init__(
         self,
@@ -98,44 +99,20 @@ class Video:
         structure: Structure,
         alive: Alive = nobody_waits,
     ) -> None:
-        self.file = file
-        self.info = info
-        self.damage: tuple[str, ...] = ()
+        super().__init__(file, info)
         self._structure = structure
         self._times = times
         self._converter = converter
         self._alive = alive
-        self._running: Generator[Frame | Unreadable] | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @property
     def time_s(self) -> NDArray[np.float64]:
         """(N,) when each frame of the file is shown, readable or not."""
         return self._times.time_s
 
-    def close(self) -> None:
-        """End the iteration at work, if there is one, and close its file."""
-        if self._running is not None:
-            self._running.close()
-            self._running = None
-
-    def expected_frames(self, options: ScanOptions) -> int:
-        """How many frames `frames(options)` gives, unreadable ones included."""
-        return len(selected_indices(self.time_s, options))
-
-    def frames(self, options: ScanOptions, *, first: int = 0) -> Iterator[Frame | Unreadable]:
-        """The frames that the options select, from index `first` on, their pixels made already.
-
-        Unreadable where a packet gave none, or one that cannot be made RGB.
-        """
-        self.close()
-        self._running = self._selected(options, first)
-        return self._running
+    def start_behind(self, index: int, *, skip_s: float) -> int:
+        """As `PacketTimes.start_behind`."""
+        return self._times.start_behind(index, skip_s=skip_s)
 
     def _selected(self, options: ScanOptions, first: int) -> Generator[Frame | Unreadable]:
         wanted = selected_indices(self.time_s, options, first=first)
@@ -206,7 +183,8 @@ class Video:
         """The container at a key frame from which `index` can be decoded."""
         container = open_container(self.file)
         key = self._times.key_before(index) if self._times.unique else 0
-        if key and not _seek(container, video_stream(container, self.file), self._times, key=key):
+        stream = video_stream(container, self.file)
+        if key and not _seek(container, stream, self._times, key=key, alive=self._alive):
             container.close()
             container = open_container(self.file)
         return container
@@ -226,15 +204,19 @@ class Video:
 
     def _gap(self, options: ScanOptions) -> Iterator[str]:
         """What is to say if frames are missing though no packet tells so."""
-        gap_s, broken_at = self._times.longest_gap(), self._structure.broken_at
-        if broken_at is None or gap_s is None:
+        gap_s, structure = self._times.longest_gap(), self._structure
+        if gap_s is None:
             return
         start_s, end_s = gap_s
-        if (options.end_s or math.inf) > start_s and (options.start_s or 0) < end_s:
-            yield (
-                f"Its structure is broken at byte {broken_at:,}, and frames may be missing, most "
-                f"likely between {start_s:.3f} and {end_s:.3f} s."
-            )
+        if (options.end_s or math.inf) <= start_s or (options.start_s or 0) >= end_s:
+            return
+        where = f"most likely between {start_s:.3f} and {end_s:.3f} s"
+        if structure.broken_at is not None:
+            broken_at = f"Its structure is broken at byte {structure.broken_at:,}"
+            yield f"{broken_at}, and frames may be missing, {where}."
+        if structure.missing_frames:
+            frames = counted(structure.missing_frames, "frame")
+            yield f"{frames} of its index cannot be found, {where}."
 
 
 class Losses:
@@ -307,14 +289,28 @@ def _survey(
     log = PacketLog()
     frames: list[VideoFrame] = []
     has_pts = container.format.name not in WITHOUT_PTS
+    places = {} if has_pts else _indexed(stream)
     for packet in packets(container, stream, _ignore, alive):
         refuse_encrypted(packet, file)
         if is_shown(packet):
+            log.missing += _missing_before(packet, places, log.missing)
             pts = packet.pts if has_pts else None
-            log.add(pts=pts, dts=packet.dts, duration=packet.duration, key=packet.is_keyframe)
+            dts = None if packet.dts is None else packet.dts + log.missing
+            log.add(pts=pts, dts=dts, duration=packet.duration, key=packet.is_keyframe)
         frames = frames or decode(stream, packet, _ignore)
     frames = frames or decode(stream, None, _ignore)
     return log, frames[0] if frames and len(log.pts) else None
+
+
+def _indexed(stream: VideoStream) -> dict[int, int]:
+    """The numbers of an AVI's frames by the place of their data, as its index has them."""
+    return {entry.pos + CHUNK_HEAD_BYTES: entry.timestamp for entry in stream.index_entries}
+
+
+def _missing_before(packet: VideoPacket, places: Mapping[int, int], known: int) -> int:
+    """How many frames are missing right before a packet, which FFmpeg counts as it finds them."""
+    number = places.get(packet.pos) if packet.pos is not None else None
+    return 0 if number is None or packet.dts is None else max(0, number - packet.dts - known)
 
 
 def _ignore(error: Exception) -> None:
@@ -433,28 +429,45 @@ def _by_place(times: PacketTimes) -> Callable[[VideoPacket], int | None]:
     return index_of
 
 
-def _seek(container: InputContainer, stream: VideoStream, times: PacketTimes, *, key: int) -> bool:
+def _seek(
+    container: InputContainer, stream: VideoStream, times: PacketTimes, *, key: int, alive: Alive
+) -> bool:
     """Go to the key frame of index `key` or an earlier one; False if the file does not allow it."""
     ticks, time_base = int(times.ticks[key]), stream.time_base or MICROSECOND
-    for back_s in SEEK_BACK_S:
-        target = ticks - round(back_s / time_base)
-        try:
+    try:
+        _approach(container, stream, times, key=key, alive=alive)
+        for back_s in SEEK_BACK_S:
+            target = ticks - round(back_s / time_base)
             container.seek(target, stream=stream)
-            arrived = _next_key(container, stream, times)
+            arrived = _next_key(container, stream, times, alive)
             if arrived is not None and arrived <= key:
                 container.seek(target, stream=stream)
                 return True
-        except DECODE_ERRORS:
-            return False
+    except DECODE_ERRORS:
+        pass
     return False
 
 
-def _next_key(container: InputContainer, stream: VideoStream, times: PacketTimes) -> int | None:
+def _approach(
+    container: InputContainer, stream: VideoStream, times: PacketTimes, *, key: int, alive: Alive
+) -> None:
+    """Go there by steps: of a file without an index FFmpeg reads all that lies before, in silence.
+
+    What it has read on the way to one place it knows on the way to the next.
+    """
+    for step in range(SEEK_STEP_FRAMES, key, SEEK_STEP_FRAMES):
+        container.seek(int(times.ticks[step]), stream=stream)
+        alive()
+
+
+def _next_key(
+    container: InputContainer, stream: VideoStream, times: PacketTimes, alive: Alive
+) -> int | None:
     """The index of the first key frame from where the container stands."""
     index_of = _by_time(times)
     keys = (
         index_of(packet)
-        for packet in packets(container, stream, _ignore, nobody_waits)
+        for packet in packets(container, stream, _ignore, alive)
         if packet.is_keyframe
     )
     return next((index for index in keys if index is not None), None)

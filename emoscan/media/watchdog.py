@@ -6,6 +6,13 @@ from contextlib import contextmanager
 
 LOOK_S = 0.5
 
+# What work that takes long calls now and then: whoever waits learns that there is progress.
+Alive = Callable[[], None]
+
+
+def nobody_waits() -> None:
+    """For who is not told that there is progress."""
+
 
 class Watchdog:
     """Calls `bite` once where a wait takes longer than `silence_s`."""

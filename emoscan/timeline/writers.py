@@ -84,12 +84,15 @@ def format_of(out: str | Path | None, explicit: TableFormat | None) -> TableForm
     return told or explicit or TableFormat.PARQUET
 
 
-def open_table(out: Path, table_format: TableFormat, *, overwrite: bool) -> TableWriter:
+def open_table(
+    out: Path, table_format: TableFormat, *, overwrite: bool, owner: str = ""
+) -> TableWriter:
     """Begin a table that will be called `out`, in a folder that is made where it is missing.
 
-    Raises OutputError where `out` exists and may not be replaced, or cannot be written.
+    The name that it has meanwhile begins with HIDDEN and `owner`. Raises OutputError where `out`
+    exists and may not be replaced, or cannot be written.
     """
-    return _FileTable(out, table_format, overwrite=overwrite)
+    return _FileTable(out, table_format, overwrite=overwrite, owner=owner)
 
 
 def open_stream(stream: BinaryIO, table_format: TableFormat) -> TableWriter:
@@ -132,9 +135,11 @@ def refuse_existing(out: Path, *, overwrite: bool) -> None:
 
 
 class _FileTable:
-    def __init__(self, out: Path, table_format: TableFormat, *, overwrite: bool) -> None:
+    def __init__(
+        self, out: Path, table_format: TableFormat, *, overwrite: bool, owner: str
+    ) -> None:
         self._out, self._format, self._overwrite = out, table_format, overwrite
-        hidden = _hidden_name()
+        hidden = _hidden_name(owner)
         self._writing = out.with_name(hidden)
         self._metadata_writing = out.with_name(f"{Path(hidden).stem}.meta.json{WRITING}")
         self._pending: list[FaceRecord] = []
@@ -360,10 +365,10 @@ def _refuse_existing(out: Path, *, overwrite: bool) -> None:
         raise _exists_already(out)
 
 
-def _hidden_name() -> str:
+def _hidden_name(owner: str = "") -> str:
     # Another run, even on another computer, may be writing a file of the same name.
     # Nor may a long name grow too long.
-    return f"{HIDDEN}{os.getpid()}-{secrets.token_hex(4)}{WRITING}"
+    return f"{HIDDEN}{owner}{os.getpid()}-{secrets.token_hex(4)}{WRITING}"
 
 
 def _exists_already(out: Path) -> OutputError:

@@ -279,6 +279,42 @@ def test_what_other_commands_are_writing_is_not_swept(tmp_path) -> None:
         assert others.exists() and not stale.exists()
 
 
+def test_a_shard_sweeps_what_was_its_own_alone(tmp_path) -> None:
+    parts = tmp_path / "timelines" / "sub" / ".a.mp4.parquet.parts"
+    parts.mkdir(parents=True)
+    mine = [parts / ".emoscan-1-of-2-7-ab.writing", parts.parent / ".emoscan-1-of-2-8-cd.writing"]
+    others = [
+        parts / f".emoscan-{name}.writing" for name in ("2-of-2-7-ab", "1-of-22-7-ab", "1-ab")
+    ]
+    for path in (*mine, *others):
+        path.touch()
+    with held(tmp_path, RunOptions(shard="1/2")):
+        assert not any(path.exists() for path in mine) and all(path.exists() for path in others)
+    with held(tmp_path, RunOptions()):
+        assert not any(path.exists() for path in others)
+
+
+def test_a_shard_that_died_is_swept_by_itself(tmp_path, videos, monkeypatch) -> None:
+    out, shards = tmp_path / "out", [run_options(resume=True, shard=f"{n}/2") for n in (1, 2)]
+    shard = next(one for one in shards if one.shard.holds("a.mp4"))
+
+    def die(event) -> None:
+        if isinstance(event, FramesDone) and event.frames == 24:  # in the third segment
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying:  # as if the process were gone
+        dying.setattr(_FileTable, "keep_partial", lambda *_: None)
+        dying.setattr(_FileTable, "discard", lambda *_: None)
+        with pytest.raises(KeyboardInterrupt):
+            emoscan.scan(videos, out, run=shard, listener=die)
+    left = list(out.rglob("*.writing"))
+    assert {path.parent.name for path in left} == {"timelines", ".a.mp4.parquet.parts"}
+    emoscan.scan(videos, out, run=next(one for one in shards if one is not shard))
+    assert set(left) <= set(out.rglob("*.writing"))
+    emoscan.scan(videos, out, run=shard)
+    assert not list(out.rglob("*.writing")) and (out / "timelines" / "a.mp4.parquet").exists()
+
+
 def test_a_lock_of_a_dead_process_is_free(tmp_path) -> None:
     code = (
         "import sys; from filelock import FileLock; lock = FileLock(sys.argv[1]); lock.acquire();"

@@ -50,6 +50,21 @@ def test_a_skipped_attempt_hides_no_other() -> None:
     assert states == {"a": State.FAILED, "b": State.DONE, "c": State.SKIPPED}
 
 
+def test_a_clock_that_is_put_back_changes_no_order_within_a_file(tmp_path) -> None:
+    def at(hour: int, source: str, state: State) -> Entry:
+        return Entry(source=source, state=state, ended=f"2026-01-01T{hour:02}:00:00.000+00:00")
+
+    one, other = (Manifest(tmp_path / f"manifest.{number}-of-2.jsonl") for number in (1, 2))
+    one.add(at(1, "a", State.FAILED))
+    one.add(at(9, "a", State.FAILED))
+    one.add(at(3, "a", State.DONE))  # the clock had been six hours fast
+    other.add(at(2, "b", State.FAILED))
+    other.add(at(11, "b", State.DONE))
+    assert latest(read_manifests(tmp_path))["a"].state is State.DONE
+    order = [(entry.source, entry.state) for entry in read_manifests(tmp_path)]
+    assert order[:2] == [("a", State.FAILED), ("b", State.FAILED)]
+
+
 @given(st.lists(st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode())))
 def test_whatever_a_manifest_holds_is_entries_or_nothing(tmp_path_factory, lines) -> None:
     folder = tmp_path_factory.mktemp("manifest")

@@ -65,6 +65,40 @@ def test_an_input_that_changes_while_it_is_read(tmp_path, long_clip, faults, cha
     )
 
 
+def test_links_that_lead_nowhere(tmp_path, run, long_clip, faults) -> None:  # noqa: F811
+    faults(
+        "links that lead nowhere or to themselves, a pipe, a device, each named .mp4",
+        passes_when="the links fail by name, the others are counted, nothing waits for them",
+    )
+    videos = tmp_path / "in"
+    videos.mkdir()
+    shutil.copy(long_clip, videos / "a.mp4")
+    (videos / "gone.mp4").symlink_to(tmp_path / "nowhere.mp4")
+    (videos / "itself.mp4").symlink_to("itself.mp4")
+    (videos / "zeros.mp4").symlink_to("/dev/zero")
+    os.mkfifo(videos / "pipe.mp4")
+    result = run("video", videos, "--out", tmp_path / "out", "--decode-in-process")
+    assert result.code == 4 and "Skipped 2 files" in result.err
+    assert "gone.mp4 cannot be opened: no such file" in result.err
+    assert "itself.mp4 cannot be opened: too many" in result.err
+    states = {entry.source: entry.state for entry in read_manifests(tmp_path / "out")}
+    assert states == {"a.mp4": State.DONE, "gone.mp4": State.FAILED, "itself.mp4": State.FAILED}
+
+
+def test_a_photo_that_is_a_link_to_nowhere(tmp_path) -> None:
+    (tmp_path / "photos").mkdir()
+    for number in range(4):
+        Image.new("RGB", (60, 50), (number * 20, 90, 40)).save(
+            tmp_path / "photos" / f"{number}.png"
+        )
+    (tmp_path / "photos" / "2.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    out = tmp_path / "t.csv"
+    report = emoscan.scan(tmp_path / "photos", out, kind="photo")
+    assert [problem.source for problem in report.problems] == ["2.jpg"] and report.frames == 4
+    resumed = emoscan.scan(tmp_path / "photos", out, kind="photo", run=RunOptions(resume=True))
+    assert resumed.done_before == 5
+
+
 class Killed(BaseException):
     pass
 

@@ -190,6 +190,9 @@ def test_a_tenth_that_is_zeroed(tmp_path, faults, figure, container) -> None:
     assert report.exit_code == 4 and entry.state is State.DONE_WITH_DAMAGE and entry.damage
     assert entry.frames_decoded == kept
     assert kept >= (178 if container == "mp4" else 100)
+    times = _rounded(rows["time_s"].unique())
+    assert set(times) <= set(_rounded(number / 25 for number in range(200)))
+    assert times[-1] == 7.96  # what lies behind the gap is where it was
 
 
 def test_the_peak_of_a_process_is_known() -> None:

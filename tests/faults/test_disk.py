@@ -18,7 +18,7 @@ from emoscan.errors import OutputError
 from emoscan.timeline import writers
 from tests.batch.conftest import long_clip, quick, run_options  # noqa: F401 - fixtures
 from tests.faults.conftest import runs
-from tests.faults.processes import start, tables
+from tests.faults.processes import ENVIRONMENT, ROOT, start, tables
 
 TRIES = runs(2, 8)
 
@@ -138,6 +138,30 @@ def test_a_place_that_takes_nothing(run, videos, faults, place) -> None:
         Path("out").mkdir(mode=0o500)
     result = run("video", videos, "--out", "out/night")
     assert result.code == 7 and "out/night" in result.err and "Traceback" not in result.err
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams(tmp_path, videos, faults, closed) -> None:
+    faults(
+        "stdin, stdout, stderr or all of them closed",
+        passes_when="the tables are there; exit code 0",
+    )
+    command = f'exec "$0" -m tests.faults.quick_command video "$1" --out "$2" {closed}'
+    words = ["bash", "-c", command, sys.executable, videos, tmp_path / "out"]
+    environment = ENVIRONMENT | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(words, env=environment, check=False, timeout=60, capture_output=True)
+    assert done.returncode == 0 and len(tables(tmp_path / "out")) == 6, done.stderr
+
+
+def test_rows_for_a_stdout_that_is_closed_are_refused_before_the_work(run, videos) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdout", None)
+        for words in (["--out", "-", "--format", "csv"], ["--out", "out", "--json"]):
+            result = run("video", videos, *words)
+            assert result.code == 7 and "There is no stdout" in result.err
+        assert run("status", videos).code != 1
+        assert "no stdout to write" in run("info").err
+    assert not Path("out").exists()
 
 
 def test_a_full_disk_is_told_in_bytes(tmp_path, monkeypatch) -> None:

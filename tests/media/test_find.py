@@ -48,8 +48,19 @@ def test_hidden_files_and_folders_are_left_out_unless_named(tmp_path):
 def test_links_in_a_circle_end(tmp_path):
     touch(tmp_path, "sub/a.mp4")
     (tmp_path / "sub" / "up").symlink_to(tmp_path)
-    (tmp_path / "sub" / "broken.mp4").symlink_to(tmp_path / "nowhere.mp4")
     assert sources([tmp_path]) == ["sub/a.mp4"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs POSIX")
+def test_links_that_lead_nowhere_are_inputs_and_pipes_are_skipped(tmp_path):
+    touch(tmp_path, "a.mp4")
+    (tmp_path / "broken.mp4").symlink_to(tmp_path / "nowhere.mp4")
+    (tmp_path / "itself.mp4").symlink_to("itself.mp4")
+    (tmp_path / "zeros.mp4").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    found = find_media([tmp_path], MediaKind.VIDEO, recursive=True)
+    assert [file.source for file in found.files] == ["a.mp4", "broken.mp4", "itself.mp4"]
+    assert found.skipped == 2 and found.unreadable == ()
 
 
 def test_linked_folders_are_followed(tmp_path):

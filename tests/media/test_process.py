@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,11 +13,12 @@ import numpy as np
 import pytest
 
 import emoscan
+import emoscan.media.process
 from emoscan import RunOptions, ScanOptions
-from emoscan.errors import MediaError, MissingPartError
+from emoscan.errors import ChangedError, MediaError, MissingPartError
 from emoscan.events import FileFinished, FramesDone
 from emoscan.media.find import MediaFile
-from emoscan.media.process import DecoderProcess
+from emoscan.media.process import SKIPS_S, DecoderProcess
 from emoscan.media.shared import SharedMemory
 from emoscan.media.video import open_video
 from emoscan.outcome import ProblemKind
@@ -25,6 +27,7 @@ from tests.clips import even_times, level, noise_picture, write_clip, zeroed_cop
 
 ALL = ScanOptions()
 FRAMES = 300  # more than there are slots
+GOP = 50
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and /proc are POSIX's")
 
@@ -35,7 +38,13 @@ def named(path: Path) -> MediaFile:
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory) -> Path:
-    return write_clip(tmp_path_factory.mktemp("clip") / "a.mp4", even_times(FRAMES))
+    return with_gops(tmp_path_factory.mktemp("clip") / "a.mp4")
+
+
+def with_gops(path: Path, **options: str) -> Path:
+    """A key frame every 50 frames, which are 2 s."""
+    gops = {"g": str(GOP), "sc_threshold": "0", **options}
+    return write_clip(path, even_times(FRAMES), options=gops)
 
 
 @pytest.fixture(scope="module")
@@ -160,25 +169,168 @@ def test_giving_up_early_ends_the_work(clip):
         assert video.damage == ()
 
 
-def test_a_process_that_is_killed_costs_its_frames_and_not_the_next_file(clip):
+def test_a_process_that_is_killed_costs_some_frames_and_not_the_next_file(clip):
     with DecoderProcess() as process:
         with process.open(named(clip)) as video:
             frames, killed = video.frames(ALL), process.pid
             items = [next(frames) for _ in range(5)]
             os.kill(killed, signal.SIGKILL)
             items += frames
-        read = [item.index for item in items if isinstance(item, Frame)]
         lost = [item for item in items if isinstance(item, Unreadable)]
-        assert 5 <= len(read) < 200 and len(lost) > 100
         assert [item.index for item in items] == list(range(FRAMES))
+        assert 5 <= lost[0].index <= 5 + 64 and 0 < len(lost) <= GOP  # there are 64 slots
+        assert (lost[-1].index + 1) % GOP == 0
         assert lost[0].time_s == pytest.approx(lost[0].index / 25)
         assert video.damage == (
-            f"{len(lost)} of 300 frames are unreadable, the first at {lost[0].time_s:.3f} s "
+            f"{len(lost)} of 300 frames are unreadable, the first at {lost[0].time_s:.3f} s, "
+            f"the last at {lost[-1].time_s:.3f} s "
             "(the decoder's process ended by signal 9 (SIGKILL)).",
         )
+        with open_video(named(clip)) as here:
+            pairs = zip(here.frames(ALL), items, strict=True)
+            assert all(same(*pair) for pair in pairs if pair[1] not in lost)
         with process.open(named(clip)) as video:
             assert process.pid != killed
             assert all(isinstance(frame, Frame) for frame in video.frames(ALL))
+
+
+# A decoder that a packet ends, by the index of its frame.
+DEADLY = """
+import os, sys
+sys.path[:] = sys.argv[2:]
+from emoscan.media import container, decoder, video
+
+def decode(stream, packet, failed):
+    if packet is not None and packet.pts in {deadly}:
+        {end}
+    return container.decode(stream, packet, failed)
+
+numbered = video._numbered_frames
+def armed(*args, **kwargs):  # not while the file is opened
+    video.decode = decode
+    return numbered(*args, **kwargs)
+
+video._numbered_frames = armed
+decoder.main(sys.argv[1])
+"""
+
+
+@pytest.fixture
+def deadly(monkeypatch):
+    """Have decoders end at the packets of these frames; the list tells of each that is started."""
+    started: list[DecoderProcess] = []
+
+    def arm(frames, *, end: str = "os._exit(9)") -> list:
+        boot = DEADLY.format(deadly=repr(frames), end=end)
+        monkeypatch.setattr("emoscan.media.process.BOOT", boot)
+        return started
+
+    child = emoscan.media.process._Child
+
+    class Counted(child):
+        def __init__(self) -> None:
+            started.append(self)
+            super().__init__()
+
+    monkeypatch.setattr("emoscan.media.process._Child", Counted)
+    return arm
+
+
+def lost_of(path: Path, options: ScanOptions = ALL) -> tuple[list[int], tuple[str, ...]]:
+    """Which frames are unreadable, and the damage; all are there, and those read are right."""
+    with DecoderProcess() as process, process.open(named(path)) as video:
+        items = list(video.frames(options))
+    with open_video(named(path)) as here:
+        for mine, item in zip(here.frames(options), items, strict=True):
+            assert (item.index, item.time_s) == (mine.index, mine.time_s)
+            assert isinstance(item, Unreadable) or same(item, mine)
+    return [item.index for item in items if isinstance(item, Unreadable)], video.damage
+
+
+def test_a_new_decoder_goes_on_behind_the_place_that_ended_the_last(clip, deadly):
+    started = deadly({120, 231})
+    lost, damage = lost_of(clip)
+    first, second = (lost[: lost.index(149) + 1], lost[lost.index(149) + 1 :])
+    assert (first[-1], second[-1]) == (149, 249) and len(started) == 3
+    assert 100 <= first[0] <= 120 and first == list(range(first[0], 150))  # in threads: not to 119
+    assert 200 <= second[0] <= 231 and second == list(range(second[0], 250))
+    assert [" ".join(text.split()[1:9]) for text in damage] == [
+        "of 300 frames are unreadable, the first at"
+    ] * 2
+    assert all("(the decoder's process ended with exit code 9)" in text for text in damage)
+    assert "the last at 5.960 s" in damage[0] and "the last at 9.960 s" in damage[1]
+
+
+def test_frames_before_which_others_are_shown_need_the_key_frame_before(tmp_path, deadly):
+    path = with_gops(tmp_path / "a.mp4", **{"x264-params": "open-gop=1:bframes=3"})
+    started = deadly({120})
+    lost, damage = lost_of(path)
+    assert len(started) <= 3 and len(lost) <= 3 * GOP and 120 in lost and len(damage) <= 2
+    assert lost == list(range(lost[0], lost[-1] + 1)) and lost[-1] < 250
+
+
+def test_where_every_decoder_ends_the_rest_is_given_up(clip, deadly):
+    started = deadly(range(60, FRAMES))
+    lost, damage = lost_of(clip)
+    assert lost == list(range(lost[0], FRAMES)) and 49 < lost[0] <= 60
+    assert len(started) <= 1 + len(SKIPS_S) and len(damage) <= len(started)
+
+
+def test_a_decoder_that_ends_behind_the_last_key_frame_costs_the_rest(clip, deadly):
+    started = deadly({260})
+    lost, damage = lost_of(clip)
+    assert lost == list(range(lost[0], FRAMES)) and lost[0] >= 250
+    assert len(damage) == 1 and len(started) <= 2
+
+
+def test_ends_between_frames_that_are_looked_at_cost_none(clip, deadly):
+    deadly({120})
+    lost, damage = lost_of(clip, ScanOptions(every=100))
+    assert lost == []
+    assert damage == (
+        "At about 4.000 s the decoder's process ended with exit code 9; no frame was lost by that.",
+    )
+
+
+def test_damage_of_several_decoders_says_whose_it_is(damaged, deadly):
+    """That is damage at frame 50 and behind it, and a crash before."""
+    deadly({15})
+    _, damage = lost_of(damaged)
+    assert "the decoder's process ended" in damage[0]
+    assert damage[1].startswith("From frame 19 on: ") and "are unreadable" in damage[1]
+
+
+def test_a_hang_is_gone_on_after_as_well(clip, deadly, monkeypatch):
+    deadly({120}, end="import time; time.sleep(600)")
+    with DecoderProcess() as process, process.open(named(clip)) as video:
+        # Of this process alone: the next one has to load its libraries.
+        monkeypatch.setattr(process._child._watchdog, "_silence_s", 3.0)
+        lost = [item.index for item in video.frames(ALL) if isinstance(item, Unreadable)]
+    assert lost == list(range(lost[0], 150)) and lost[0] <= 120
+    assert "the decoder hung for 3 s and was ended" in video.damage[0]
+
+
+def test_a_file_that_changed_meanwhile_is_not_gone_on_with(tmp_path, clip, deadly):
+    deadly({120})
+    path = tmp_path / "a.mp4"
+    shutil.copy(clip, path)
+    with DecoderProcess() as process, process.open(named(path)) as video:
+        frames = video.frames(ALL)
+        next(frames)
+        write_clip(tmp_path / "other.mp4", even_times(40)).replace(path)
+        with pytest.raises(ChangedError, match=r"a\.mp4 was changed or removed"):
+            list(frames)
+
+
+def test_what_was_aborted_is_not_started_again(clip):
+    with DecoderProcess() as process, process.open(named(clip)) as video:
+        frames = video.frames(ALL)
+        next(frames)
+        process.abort()
+        assert any(isinstance(item, Unreadable) for item in frames)
+        assert process.pid is None
+        with pytest.raises(MediaError, match="was ended"):
+            process.open(named(clip))
 
 
 def test_a_decoder_that_hangs_costs_its_frames_and_not_the_next_file(clip, monkeypatch):
@@ -256,6 +408,27 @@ def test_a_process_that_cannot_be_started_is_said(monkeypatch):
         process.start()
 
 
+@pytest.mark.parametrize("lacking", ["thread", "descriptor"])
+def test_a_machine_at_its_limits_is_said_and_nothing_is_left(monkeypatch, lacking):
+    started: list[subprocess.Popen] = []
+    popen = subprocess.Popen
+
+    def noted(*args, **kwargs):
+        started.append(popen(*args, **kwargs))
+        return started[-1]
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread") if lacking == "thread" else OSError(24, "Many")
+
+    monkeypatch.setattr(subprocess, "Popen", noted)
+    name = "Watchdog" if lacking == "thread" else "SharedMemory"
+    monkeypatch.setattr(emoscan.media.process, name, fail)
+    with DecoderProcess() as process, pytest.raises(MissingPartError, match="cannot be started"):
+        process.start()
+    assert len(started) == (lacking == "thread")
+    assert all(process.poll() is not None for process in started)
+
+
 def test_it_ignores_ctrl_c(decoder, clip):
     with decoder.open(named(clip)) as video:
         frames = video.frames(ALL)
@@ -309,6 +482,7 @@ def test_a_script_needs_no_main_guard(tmp_path, clip):
     script = tmp_path / "script.py"
     script.write_text(f"""
 import emoscan
+import emoscan.media.process
 rows = emoscan.analyze_video({str(clip)!r}, emoscan.ScanOptions(every=20))
 print(next(rows).status, flush=True)
 """)
@@ -344,7 +518,7 @@ def test_a_job_goes_on_after_a_crash(clip, tmp_path, monkeypatch):
     report = emoscan.scan(tmp_path / "in", tmp_path / "out", run=run, listener=kill_once)
     assert [(p.source, p.kind) for p in report.problems] == [("a.mp4", ProblemKind.DAMAGED)]
     assert "ended by signal 9" in report.problems[0].reason
-    assert report.frames + report.unreadable == 2 * FRAMES and report.unreadable > 100
+    assert report.frames + report.unreadable == 2 * FRAMES and 0 < report.unreadable <= GOP
     table = emoscan.read_timeline(tmp_path / "out" / "timelines" / "a.mp4.parquet")
     assert list(table["frame"]) == list(range(FRAMES))
     assert finished[1].problem is None and finished[1].frames == FRAMES

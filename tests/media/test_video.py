@@ -605,3 +605,17 @@ def test_real_videos(tmp_path):
             assert not lost(frames)
             assert video.damage == ()
             assert frames[-1].rgb().shape == (video.info.height, video.info.width, 3)
+
+
+def test_whoever_waits_hears_of_progress_while_the_file_is_wound_forward(tmp_path, monkeypatch):
+    """A file without an index is read up to there, which may take minutes."""
+    monkeypatch.setattr("emoscan.media.video.SEEK_STEP_FRAMES", 10)
+    gops = {"g": "50", "sc_threshold": "0"}
+    path = write_clip(tmp_path / "a.mkv", even_times(100), options=gops, muxer={"live": "1"})
+    calls: list[None] = []
+    with open_video(MediaFile(path, path.name), lambda: calls.append(None)) as video:
+        calls.clear()
+        frames = list(video.frames(ALL, first=60))
+    assert [frame.index for frame in frames] == list(range(60, 100)) and video.damage == ()
+    # Four steps up to the key frame at 50, that frame itself, every packet from there, the end.
+    assert len(calls) == 4 + 1 + 50 + 1
