@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
-from importlib.metadata import version
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 
 from emoscan.cache import cache_folder
 from emoscan.options import Backend, Precision
-from emoscan.runtime import DTYPES, Runtime, import_openvino
+from emoscan.runtime import DTYPES, Runtime, import_openvino, installed_version
 
 Forward = Callable[[Tensor], Tensor]
 
@@ -133,7 +132,7 @@ def _fingerprint(network: nn.Module) -> str:
     for tensor in network.state_dict().values():
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     for package in ("torch", "openvino", "emoscan"):
-        digest.update(version(package).encode())
+        digest.update(f"{installed_version(package)}".encode())
     return digest.hexdigest()[:32]
 
 

@@ -2,6 +2,7 @@
 
 ScanOptions changes rows: it is recorded, hashed and compared. RunOptions says where and how the
 work is done; of it `device` and `backend` change rows by roundings, and are recorded as chosen.
+`hwaccel` changes no pixel of a healthy file: what each decoder gave is recorded all the same.
 """
 
 import hashlib
@@ -18,6 +19,8 @@ from typing import Any
 from emoscan.errors import UsageError
 
 STANDARD_OUTPUT = "-"
+# Of what --hwaccel takes; all else is a type of device.
+NO_HARDWARE, AUTO = "none", "auto"
 
 # Fields of ScanOptions that mean nothing for photos, which have no time.
 VIDEO_ONLY = frozenset({"fps", "every", "start_s", "end_s", "detector_stride"})
@@ -326,6 +329,12 @@ class RunOptions:
         None,
         "Photos analysed at once; of videos twice as many frames are decoded ahead.",
         metavar="N",
+    )
+    hwaccel: str = option(
+        NO_HARDWARE,
+        "Decode videos by hardware: auto, or a type such as cuda, videotoolbox or d3d11va; "
+        "software does what it cannot.",
+        metavar="none|auto|TYPE",
     )
     decode_in_process: bool = option(
         False,

@@ -19,7 +19,7 @@ from emoscan.events import Listener, Note, ScanStopped, ignore
 from emoscan.media.find import Found, MediaFile, counted, expanded, find_media
 from emoscan.media.process import DecoderProcess
 from emoscan.media_kind import MediaKind
-from emoscan.options import STANDARD_OUTPUT, VIDEO_ONLY, RunOptions, ScanOptions
+from emoscan.options import AUTO, NO_HARDWARE, STANDARD_OUTPUT, VIDEO_ONLY, RunOptions, ScanOptions
 from emoscan.outcome import PlannedFile, Problem, ProblemKind, ScanReport
 from emoscan.plan import Plan, plan_photos, plan_videos
 from emoscan.runtime import photo_workers, serving_runtime
@@ -36,6 +36,7 @@ def analyze_video(
     Raises MediaError where nothing can be read at all; lost frames are rows `unreadable`.
     """
     options, run = options or ScanOptions(), run or RunOptions()
+    _refuse_unknown_hardware(run)
     file = MediaFile(Path(path), Path(path).name)
     with _openers(run, MediaKind.VIDEO, count=1) as (opener,):
         analyzer = Analyzer(options, run)
@@ -81,6 +82,7 @@ def scan(
     run = replace(run, out=str(out)) if out is not None else run
     if run.out == STANDARD_OUTPUT and stdout is None:
         raise UsageError("Rows for “-” need a stream: scan(…, stdout=sys.stdout.buffer).")
+    _refuse_unknown_hardware(run)
     if kind is MediaKind.PHOTO:
         _refuse_time_options(options)
     named = expanded([Path(path) for path in ([paths] if isinstance(paths, MediaPath) else paths)])
@@ -116,10 +118,10 @@ def scan(
 def _openers(run: RunOptions, kind: MediaKind, *, count: int) -> Iterator[Sequence[Opener]]:
     """How videos are opened. Processes start at once, and are there when the networks are."""
     if run.decode_in_process:
-        yield [InThisProcess() for _ in range(count)]
+        yield [InThisProcess(run.hwaccel) for _ in range(count)]
         return
     with ExitStack() as held:
-        decoders = [held.enter_context(DecoderProcess()) for _ in range(count)]
+        decoders = [held.enter_context(DecoderProcess(hwaccel=run.hwaccel)) for _ in range(count)]
         if kind is MediaKind.VIDEO:
             for decoder in decoders:
                 decoder.start()
@@ -157,6 +159,13 @@ def _refuse_time_options(options: ScanOptions) -> None:
         raise UsageError(
             "fps, every, start, end and detector_stride are for videos: photos have no time."
         )
+
+
+def _refuse_unknown_hardware(run: RunOptions) -> None:
+    if run.hwaccel not in (NO_HARDWARE, AUTO):
+        from emoscan.media.hardware import require_known  # FFmpeg, which this process does without
+
+        require_known(run.hwaccel)
 
 
 def _tell_left_out(found: Found, kind: MediaKind, *, listener: Listener) -> None:

@@ -145,13 +145,16 @@ def import_openvino(name: str) -> Any:
 def library_versions() -> dict[str, str | None]:
     """Of the installed LIBRARIES; None is not installed."""
 
-    def installed(name: str) -> str | None:
-        try:
-            return version(name)
-        except PackageNotFoundError:
-            return None
+    return {name: installed_version(name) for name in LIBRARIES}
 
-    return {name: installed(name) for name in LIBRARIES}
+
+@cache
+def installed_version(package: str) -> str | None:
+    """None is not installed. Looked up once: it takes milliseconds, and every table has it."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def computes_in_bf16(device: torch.device) -> bool:

@@ -8,7 +8,6 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -33,7 +32,7 @@ from emoscan.media.find import MediaFile
 from emoscan.options import RunOptions, ScanOptions
 from emoscan.outcome import Problem, ProblemKind
 from emoscan.plan import Plan
-from emoscan.runtime import library_versions
+from emoscan.runtime import installed_version, library_versions
 from emoscan.tally import Tally
 from emoscan.timeline.records import FaceRecord
 from emoscan.timeline.schema import SCHEMA_VERSION
@@ -81,6 +80,7 @@ class Job(ABC):
         self._analyzer, self._plan, self._options, self._run = analyzer, plan, options, run
         self._stream = open_stream(stdout, plan.table_format) if plan.streams and stdout else None
         self._listener, self._telling = listener, threading.RLock()
+        self._told: set[str] = set()
         self._counting = threading.Lock()
         self._making = Making(options.sha256(), analyzer.classifier.sha256, SCHEMA_VERSION)
         self._history = History(plan.folder, run, self._making)
@@ -119,6 +119,13 @@ class Job(ABC):
     def _tell(self, event: Event) -> None:
         with self._telling:
             self._listener(event)
+
+    def _tell_once(self, note: str | None) -> None:
+        """Many videos have the same worth a note."""
+        with self._telling:
+            if note and note not in self._told:
+                self._told.add(note)
+                self._listener(Note(note))
 
     def _tell_kept(self, attempt: Attempt) -> None:
         """The table of an earlier run stays."""
@@ -233,7 +240,7 @@ class Job(ABC):
         """How the table was made, as its file records it."""
         runtime = self._analyzer.runtime
         return self._about_making() | {
-            "emoscan_version": version("emoscan"),
+            "emoscan_version": installed_version("emoscan"),
             "input": attempt.input_.as_dict() if attempt.input_ else None,
             "options": self._options.as_dict(),
             "run_options": self._run.as_dict(),
@@ -252,4 +259,4 @@ def tried_before(reason: str) -> str:
 
 def versions() -> dict[str, str | None]:
     """Of emoscan and of what rows depend on beside it."""
-    return {"emoscan": version("emoscan"), **library_versions()}
+    return {"emoscan": installed_version("emoscan"), **library_versions()}

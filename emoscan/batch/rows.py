@@ -9,7 +9,6 @@ from emoscan.errors import MediaError
 from emoscan.faces.track import Tracker
 from emoscan.media.ahead import read_ahead
 from emoscan.media.find import MediaFile
-from emoscan.media.images import read_photo
 from emoscan.media.source import VideoSource
 from emoscan.options import ScanOptions
 from emoscan.outcome import Problem, ProblemKind
@@ -33,11 +32,14 @@ class Opener(Protocol):
 class InThisProcess:
     """Opens videos without a process of their own."""
 
+    def __init__(self, hwaccel: str) -> None:
+        self._hwaccel = hwaccel
+
     def open(self, file: MediaFile) -> VideoSource:
         """As `open_video`. Raises MediaError."""
         from emoscan.media.video import open_video
 
-        return open_video(file)
+        return open_video(file, hwaccel=self._hwaccel)
 
     def abort(self) -> None:
         """A frame that is being decoded here cannot be cut short."""
@@ -80,6 +82,8 @@ def photo_rows(
 def _photos(
     files: Iterable[MediaFile], problems: list[Problem], *, fail_fast: bool
 ) -> Iterator[Frame | Unreadable]:
+    from emoscan.media.images import read_photo  # Pillow, which videos do without
+
     for file in files:
         try:
             yield read_photo(file)

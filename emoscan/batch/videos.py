@@ -131,10 +131,12 @@ class VideoJob(Job):
             for rows in batches:
                 self._look()  # before a decoder that was taken away looks like damage
                 attempt.damage = (*before, *video.damage)
+                self._tell_once(video.note)
                 if parts:
                     self._keep(rows, parts, attempt, tracker, borders)
                 yield rows
         attempt.damage = (*before, *video.damage)
+        self._tell_once(video.note)
 
     def _keep(
         self,
@@ -202,5 +204,6 @@ def _about_video(video: VideoSource, attempt: Attempt) -> dict[str, Any]:
     return video.info.as_dict() | {
         "frames_read": attempt.tally.frames,
         "frames_unreadable": attempt.tally.unreadable,
+        "decoded_by": dict(video.decoded_by),
         "damage": list(attempt.damage),
     }

@@ -1,7 +1,6 @@
 """The commands. Heavy modules are imported inside them, so that --help answers at once."""
 
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -46,7 +45,7 @@ from emoscan.options import (
 from emoscan.outcome import ScanReport
 
 # Of RunOptions: photos are one table, stay in this process, and are too many to read twice.
-NOT_FOR_PHOTOS = frozenset({"decode_in_process", "workers", "verify"})
+NOT_FOR_PHOTOS = frozenset({"decode_in_process", "hwaccel", "workers", "verify"})
 
 app = typer.Typer(
     help="Turn videos and photos into tables of facial expressions.",
@@ -152,6 +151,8 @@ def info(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         write_data(f"emoscan {version('emoscan')}\n")
         raise typer.Exit
 

@@ -4,7 +4,6 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -141,6 +140,8 @@ def _metadata(
     command: str, rows: "pd.DataFrame", options: dict[str, Any], columns: dict[str, str]
 ) -> dict[str, Any]:
     """How a table was made, and what its columns mean."""
+    from importlib.metadata import version
+
     return {
         "command": f"emoscan {command}",
         "emoscan_version": version("emoscan"),

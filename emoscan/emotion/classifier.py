@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
-from emoscan.emotion.checkpoint import Checkpoint, load_weights
+from emoscan.emotion.checkpoint import Checkpoint, LoadedCheckpoint, load_weights
 from emoscan.emotion.crop import crop_faces, to_input
-from emoscan.emotion.network import create_network
+from emoscan.emotion.network import empty_network
 from emoscan.errors import MissingPartError
 from emoscan.inference import made_ready
 from emoscan.options import Tta
@@ -31,13 +32,8 @@ class EmotionClassifier:
         self.sha256 = loaded.sha256
         self._runtime = runtime
         self._tta = tta
-        network = create_network(loaded.about.architecture)
-        try:
-            network.load_state_dict(loaded.state)
-        except RuntimeError as error:
-            raise MissingPartError(f"{loaded.path} does not fit its network: {error}") from error
         side = self.about.crop.side_px
-        self._logits = made_ready(network, torch.zeros(1, 1, side, side), runtime)
+        self._logits = made_ready(_network(loaded), torch.zeros(1, 1, side, side), runtime)
 
     def classify(self, frames: Sequence[Frame], faces: Sequence[Faces]) -> list[Emotions]:
         """One Emotions a frame, for its faces in their order."""
@@ -74,3 +70,17 @@ class EmotionClassifier:
 
     def _forward(self, levels: torch.Tensor) -> torch.Tensor:
         return torch.softmax(self._logits(levels) / self.about.temperature, dim=1)
+
+
+def _network(loaded: LoadedCheckpoint) -> nn.Module:
+    """In fp32. Raises MissingPartError where the weights do not fit."""
+    network = empty_network(loaded.about.architecture)
+    state = {
+        name: tensor.float() if tensor.is_floating_point() else tensor
+        for name, tensor in loaded.state.items()
+    }
+    try:
+        network.load_state_dict(state, assign=True)
+    except RuntimeError as error:
+        raise MissingPartError(f"{loaded.path} does not fit its network: {error}") from error
+    return network

@@ -26,7 +26,20 @@ def create_network(architecture: str = POOLED, *, num_classes: int = len(EMOTION
     It maps (N, 1, 48, 48) normalised gray crops to (N, num_classes) logits. UNPOOLED leaves out the
     max-pool behind the first convolution: it was made for images of 224 px.
     """
-    return ResNet18(num_classes, pools=architecture == POOLED)
+    network = ResNet18(num_classes, pools=architecture == POOLED)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    return network
+
+
+def empty_network(architecture: str) -> nn.Module:
+    """As `create_network`, on the meta device: for weights that are there already.
+
+    Random weights take as long to draw as all the rest, and nobody would use them.
+    """
+    with torch.device("meta"):
+        return ResNet18(len(EMOTIONS), pools=architecture == POOLED)
 
 
 class ResNet18(nn.Module):
@@ -44,9 +57,6 @@ class ResNet18(nn.Module):
         self.layer4 = _layer(WIDTHS[2], WIDTHS[3], stride=2)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(WIDTHS[3], num_classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, 1, H, W) normalised levels to (N, num_classes) logits."""

@@ -28,6 +28,9 @@ COLORSPACES = {
     10: Colorspace.BT2020,
 }
 UNSPECIFIED_COLORSPACE = 2
+# As hardware decoders store pictures, two kinds of chroma by turns, and as software does: swscale
+# interpolates chroma in the first alone, and both shall give the same pixels.
+PLANAR = {"nv12": "yuv420p", "nv21": "yuv420p", "nv16": "yuv422p"}
 # Where a file does not tell the matrix, players go by the height.
 LEAST_HD_HEIGHT_PX = 720
 
@@ -90,12 +93,23 @@ class Converter:
             raise MediaError(text) from error
 
     def _converted(self, frame: VideoFrame) -> VideoFrame:
+        matrix, levels = _colorspace(frame), _color_range(frame)
         with self._lock:
+            if planar := PLANAR.get(frame.format.name):
+                frame = self._reformatter.reformat(
+                    frame,
+                    format=planar,
+                    src_colorspace=matrix,
+                    dst_colorspace=matrix,
+                    src_color_range=levels,
+                    dst_color_range=levels,
+                    threads=1,
+                )
             return self._reformatter.reformat(
                 frame,
                 format="rgb24",
-                src_colorspace=_colorspace(frame),
-                src_color_range=_color_range(frame),
+                src_colorspace=matrix,
+                src_color_range=levels,
                 dst_color_range=ColorRange.JPEG,
                 threads=1,
             )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Discard, Disposition
@@ -35,14 +36,17 @@ else:  # generic for type checkers only
     VideoPacket = Packet
 
 
-def open_container(file: MediaFile) -> InputContainer:
-    """Open a video file and nothing else. Raises MediaError."""
+def open_container(file: MediaFile, hwaccel: HWAccel | None = None) -> InputContainer:
+    """Open a video file and nothing else, its decoders on a device or not. Raises MediaError."""
     try:
         if file.path.stat().st_size == 0:
             raise MediaError(f"{file.source} is empty.")
         # With the protocol in front, a colon in a name starts no other one.
         return av.open(
-            f"file:{file.path}", container_options=OPEN_OPTIONS, metadata_errors="replace"
+            f"file:{file.path}",
+            container_options=OPEN_OPTIONS,
+            metadata_errors="replace",
+            hwaccel=hwaccel,
         )
     except av.error.ArgumentError as error:
         raise MediaError(f"{file.source} is not in a video format that can be read.") from error

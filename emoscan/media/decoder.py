@@ -22,7 +22,7 @@ from emoscan.media.find import MediaFile
 from emoscan.media.picture import Pixels
 from emoscan.media.shared import SharedMemory
 from emoscan.media.video import Video, open_video
-from emoscan.options import ScanOptions
+from emoscan.options import NO_HARDWARE, ScanOptions
 from emoscan.types import Frame, Unreadable
 
 Message = dict[str, Any]
@@ -43,15 +43,15 @@ HEARTBEAT_S = 1.0
 GRACE_S = 1.0
 
 
-def main(memory_key: str) -> None:
+def main(memory_key: str, hwaccel: str = NO_HARDWARE) -> None:
     """Answer requests until nobody can ask any more, be it that the other process was killed."""
-    _limit_memory()
+    _limit_memory(hwaccel)
     # Ctrl-C goes to everything that a terminal runs; what becomes of it the other one decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = _private_stdout()
     inbox = _Inbox()
     threading.Thread(target=inbox.fill, args=(sys.stdin.buffer,), daemon=True).start()
-    decoder = _Decoder(answers, _Slots(SharedMemory(memory_key), inbox.returned))
+    decoder = _Decoder(answers, _Slots(SharedMemory(memory_key), inbox.returned), hwaccel)
     while (request := inbox.requests.get()) is not None:
         try:
             decoder.answer(request)
@@ -59,14 +59,19 @@ def main(memory_key: str) -> None:
             os._exit(1)  # for an orderly exit would try to write once more
 
 
-def _limit_memory() -> None:
-    """A broken file that wants 50 GB gets an error, or ends this process and not the computer."""
+def _limit_memory(hwaccel: str) -> None:
+    """A broken file that wants 50 GB gets an error, or ends this process and not the computer.
+
+    Drivers reserve hundreds of gigabytes of addresses and never use them (CUDA: one for each byte
+    of all GPUs and the computer): with hardware only what can be written to counts.
+    """
     with suppress(ImportError, ValueError, OSError):  # Windows; or there is a lower limit already
         import resource
 
-        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+        what = resource.RLIMIT_AS if hwaccel == NO_HARDWARE else resource.RLIMIT_DATA
+        soft, hard = resource.getrlimit(what)
         if soft == resource.RLIM_INFINITY or soft > ADDRESS_BYTES:
-            resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_BYTES, hard))
+            resource.setrlimit(what, (ADDRESS_BYTES, hard))
 
 
 def _private_stdout() -> BinaryIO:
@@ -148,8 +153,9 @@ class _Slots:
 class _Decoder:
     """Answers requests; it has one video open."""
 
-    def __init__(self, answers: BinaryIO, slots: _Slots) -> None:
+    def __init__(self, answers: BinaryIO, slots: _Slots, hwaccel: str) -> None:
         self._answers = answers
+        self._hwaccel = hwaccel
         self._slots = slots
         self._video: Video | None = None
         self._last_sent_s = time.monotonic()
@@ -170,7 +176,7 @@ class _Decoder:
 
     def _open(self, file: MediaFile) -> None:
         self._video = None
-        self._video = open_video(file, self._alive)
+        self._video = open_video(file, self._alive, hwaccel=self._hwaccel)
         times = self._video.time_s
         self._send({"info": self._video.info.as_dict(), "frames": len(times)}, times.tobytes())
 
@@ -180,13 +186,14 @@ class _Decoder:
 
     def _decode(self, options: ScanOptions, first: int) -> None:
         assert self._video is not None
-        told: tuple[str, ...] = ()
+        told: Message = {"damage": (), "note": None}
         with self._video as video:
             for item in video.frames(options, first=first):
-                news = {} if video.damage == told else {"damage": video.damage}
-                told = video.damage
-                self._send({"index": item.index} | self._shared(item) | news)
-            self._send({"damage": video.damage})
+                known, told = told, {"damage": video.damage, "note": video.note}
+                news = {} if told == known else told
+                by = {"by": video.decoder} if isinstance(item, Frame) else {}
+                self._send({"index": item.index} | self._shared(item) | by | news)
+            self._send({"damage": video.damage, "note": video.note})
 
     def _shared(self, item: Frame | Unreadable) -> Message:
         return self._slots.put(item.rgb()) if isinstance(item, Frame) else {}

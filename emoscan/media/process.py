@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, closing, suppress
 from typing import Any, Self
@@ -25,7 +26,7 @@ from emoscan.media.picture import OnDemand, Pixels
 from emoscan.media.shared import SharedMemory
 from emoscan.media.source import VideoInfo, VideoSource
 from emoscan.media.watchdog import Watchdog
-from emoscan.options import ScanOptions
+from emoscan.options import NO_HARDWARE, ScanOptions
 from emoscan.types import Frame, Unreadable
 
 Message = dict[str, Any]
@@ -34,8 +35,8 @@ Message = dict[str, Any]
 # folder first. Not `multiprocessing`, which imports the main module once more: a script without
 # `if __name__ == "__main__"` would run twice.
 BOOT = (
-    "import sys; sys.path[:] = sys.argv[2:]; "
-    "from emoscan.media.decoder import main; main(sys.argv[1])"
+    "import sys; sys.path[:] = sys.argv[3:]; "
+    "from emoscan.media.decoder import main; main(*sys.argv[1:3])"
 )
 # glibc's allocator: keep the memory of a frame for the next one. By default it is given back to the
 # system and fetched again for each, which takes as long as the conversion to RGB.
@@ -61,10 +62,11 @@ class ProcessEndedError(Exception):
 class DecoderProcess:
     """Opens videos in another process, one after the other; a context manager.
 
-    After a crash there is a new process.
+    After a crash there is a new process. `hwaccel` is what RunOptions calls so.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, hwaccel: str = NO_HARDWARE) -> None:
+        self._hwaccel = hwaccel
         self._child: _Child | None = None
         self._opened: ProcessVideo | None = None
         self._aborted = False
@@ -138,7 +140,7 @@ class DecoderProcess:
             self._opened = None
             if self._aborted:
                 raise ProcessEndedError("the decoder's process was ended")
-            self._child = _Child()
+            self._child = _Child(self._hwaccel)
             if self._aborted:  # the other thread came in between
                 self._child.abort()
         return self._child
@@ -171,7 +173,8 @@ class ProcessVideo(VideoSource):
         return self._time_s
 
     def _selected(self, options: ScanOptions, first: int) -> Generator[Frame | Unreadable]:
-        self.damage = ()
+        self.damage, self.note = (), None
+        self.decoded_by = Counter()
         owed = selected_indices(self._time_s, options, first=first).tolist()
         owed.reverse()
         for skip_s in (*SKIPS_S, None):
@@ -215,7 +218,9 @@ class ProcessVideo(VideoSource):
             sampling = {name: getattr(options, name) for name in SAMPLING}
             child.request({"frames": sampling, "first": first})
             while "index" in (answer := child.answer()):
+                self._take_news(answer)
                 yield answer, child.take(answer) if "offset" in answer else None
+            self._take_news(answer)
             yield answer, None
             child.done()
         finally:
@@ -230,6 +235,11 @@ class ProcessVideo(VideoSource):
         except (DecoderEndedError, ProcessEndedError):
             pass
         return len(self._time_s)
+
+    def _take_news(self, answer: Message) -> None:
+        self.note = answer.get("note", self.note)
+        if "by" in answer:
+            self.decoded_by[answer["by"]] += 1
 
     def _item(self, index: int, pixels: Pixels | None) -> Frame | Unreadable:
         time_s = float(self._time_s[index])
@@ -262,13 +272,13 @@ def _taken_before(owed: list[int], first: int) -> list[int]:
 class _Child:
     """One running process, and what it has been asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, hwaccel: str) -> None:
         self._busy = False
         with ExitStack() as undo:
             try:
                 self._memory = SharedMemory()
                 undo.callback(self._memory.close)
-                self._process = undo.enter_context(_start(self._memory))
+                self._process = undo.enter_context(_start(self._memory, hwaccel))
                 undo.callback(self._process.kill)
                 self._watchdog = Watchdog(self._process.kill, silence_s=SILENCE_S)
             except (OSError, RuntimeError) as error:  # no descriptor, no process, no thread
@@ -398,10 +408,10 @@ def _how(code: int) -> str:
     return f"by signal {-code}{names.get(-code, '')}"
 
 
-def _start(memory: SharedMemory) -> "subprocess.Popen[bytes]":
+def _start(memory: SharedMemory, hwaccel: str) -> "subprocess.Popen[bytes]":
     """In a process group of its own: Ctrl-C is for this process, which decides what it means."""
     return subprocess.Popen(
-        [sys.executable, "-c", BOOT, memory.key, *sys.path],
+        [sys.executable, "-c", BOOT, memory.key, hwaccel, *sys.path],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=ALLOCATION | os.environ,

@@ -1,6 +1,7 @@
 """What a video is to whoever looks at its frames, wherever they are decoded."""
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Self
@@ -53,13 +54,17 @@ class VideoSource(ABC):
     """One video file, a context manager.
 
     `damage` tells in sentences what was wrong with the range that the last iteration covered, so
-    far while it goes on: () is a healthy file.
+    far while it goes on: () is a healthy file. `decoded_by` counts the frames that it gave by what
+    decoded them, "software" or a device such as "cuda"; `note` is a sentence worth knowing about
+    that choice, None if there is none.
     """
 
     def __init__(self, file: MediaFile, info: VideoInfo) -> None:
         self.file = file
         self.info = info
         self.damage: tuple[str, ...] = ()
+        self.decoded_by: Counter[str] = Counter()
+        self.note: str | None = None
         self._running: Generator[Frame | Unreadable] | None = None
 
     def __enter__(self) -> Self:

@@ -2,7 +2,9 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
 from fractions import Fraction
 from typing import Literal
 
@@ -28,6 +30,13 @@ from emoscan.media.container import (
 )
 from emoscan.media.cut_off import Structure
 from emoscan.media.find import MediaFile, counted
+from emoscan.media.hardware import (
+    SOFTWARE,
+    DeviceFailedError,
+    Hardware,
+    accelerated,
+    choose_hardware,
+)
 from emoscan.media.order import by_output, in_order
 from emoscan.media.packets import (
     PacketLog,
@@ -39,7 +48,7 @@ from emoscan.media.packets import (
 from emoscan.media.picture import OnDemand, Pixels
 from emoscan.media.source import VideoInfo, VideoSource
 from emoscan.media.watchdog import Alive, nobody_waits
-from emoscan.options import ScanOptions
+from emoscan.options import NO_HARDWARE, ScanOptions
 from emoscan.types import Frame, Unreadable
 
 Threads = Literal["AUTO", "SLICE"]
@@ -60,10 +69,13 @@ MICROSECOND = Fraction(1, 1_000_000)
 SEGMENT_S = 600.0
 
 
-def open_video(file: MediaFile, alive: Alive = nobody_waits) -> "Video":
+def open_video(
+    file: MediaFile, alive: Alive = nobody_waits, *, hwaccel: str = NO_HARDWARE
+) -> "Video":
     """Read the times of all packets and the first frame. Raises MediaError.
 
-    `alive` is called at every packet, now and while frames are read.
+    `alive` is called at every packet, now and while frames are read. `hwaccel` is what RunOptions
+    calls so; the first frame, which tells what the file is like, is decoded by software always.
     """
     with open_container(file) as container:
         stream = video_stream(container, file)
@@ -74,6 +86,7 @@ def open_video(file: MediaFile, alive: Alive = nobody_waits) -> "Video":
         times = _times(stream, log, start_s)
         info = _info(container, stream, sample=sample, times=times, start_s=float(start_s))
         converter = Converter(Upright.of(sample), file.source)
+        hardware = choose_hardware(hwaccel, stream.codec_context.codec)
     converter.rgb(sample)  # better to learn now of pixels that cannot be converted
     structure = Structure.of(
         file.path,
@@ -82,12 +95,21 @@ def open_video(file: MediaFile, alive: Alive = nobody_waits) -> "Video":
         alive=alive,
     )
     return Video(
-        file, info=info, times=times, converter=converter, structure=structure, alive=alive
+        file,
+        info=info,
+        times=times,
+        converter=converter,
+        structure=structure,
+        hardware=hardware,
+        alive=alive,
     )
 
 
 class Video(VideoSource):
-    """As `VideoSource`; `open_video` makes it. Its iteration holds the file open."""
+    """As `VideoSource`; `open_video` makes it. Its iteration holds the file open.
+
+    `decoder` is what decoded the last frame.
+    """
 
     def __init__(
         self,
@@ -97,9 +119,12 @@ class Video(VideoSource):
         times: PacketTimes,
         converter: Converter,
         structure: Structure,
+        hardware: Hardware,
         alive: Alive = nobody_waits,
     ) -> None:
         super().__init__(file, info)
+        self.decoder = SOFTWARE
+        self._hardware = hardware
         self._structure = structure
         self._times = times
         self._converter = converter
@@ -116,7 +141,8 @@ class Video(VideoSource):
 
     def _selected(self, options: ScanOptions, first: int) -> Generator[Frame | Unreadable]:
         wanted = selected_indices(self.time_s, options, first=first)
-        self.damage = ()
+        self.damage, self.note = (), None if self._hardware.device else self._hardware.note
+        self.decoded_by = Counter()
         if not len(wanted):
             self.damage = (*self._gap(options), *self._early_end(options))
             return
@@ -139,6 +165,7 @@ class Video(VideoSource):
         pixels = None if frame is None else self._pixels(index, frame, losses)
         if pixels is None:
             return Unreadable(self.file.source, index, time_s)
+        self.decoded_by[self.decoder] += 1
         height, width = pixels.shape[:2]
         return Frame(self.file.source, index, time_s, width, height, OnDemand(lambda: pixels))
 
@@ -155,6 +182,13 @@ class Video(VideoSource):
         # decoder's threads still hold: what lacks at the end is tried again without them.
         attempts: tuple[Threads, ...] = ("AUTO", "SLICE")
         first = losses.first
+        for index, frame in self._by_device(losses):
+            first = index + 1
+            yield index, frame
+            del frame
+        if first == losses.stop:
+            return
+        self.decoder = SOFTWARE
         for threads in attempts:
             decoded = self._decoded(first, threads, losses)
             for index, frame in in_order(decoded, first=first):
@@ -167,11 +201,53 @@ class Video(VideoSource):
         for index in range(first, losses.stop):
             yield index, None
 
+    def _by_device(self, losses: "Losses") -> Generator[tuple[int, VideoFrame | None]]:
+        """The frames of the range up to the first that the device does not give without fault.
+
+        So what is wrong with a file is found, and told, by software alone.
+        """
+        device, first = self._hardware.device, losses.first
+        if device is None:
+            return
+        self.decoder = device
+        trial = Trial(first, losses.stop)
+        try:
+            # A device has units of its own and gains nothing from threads that decode ahead.
+            with closing(self._decoded(first, "SLICE", trial, device=device)) as decoded:
+                for index, frame in in_order(decoded, first=first):
+                    if frame is None or frame.is_corrupt:
+                        raise DeviceFailedError("a frame is missing or damaged")
+                    if first == losses.first:
+                        self.note = self._hardware.note
+                    first = index + 1
+                    yield index, frame
+                    del frame
+                    if first == losses.stop:
+                        losses.untimed += trial.untimed
+                        return
+            raise DeviceFailedError("its frames end too early")
+        except DeviceFailedError as failure:
+            self.note = self._why_software(device, failure, first=first, begun=first > losses.first)
+
+    def _why_software(
+        self, device: str, failure: DeviceFailedError, *, first: int, begun: bool
+    ) -> str:
+        if not begun:
+            what = f"{self.info.codec} in {self.info.pixel_format}"
+            return f"{device} does not decode some {what} ({failure}): it is decoded in software."
+        return (
+            f"{device} stopped decoding {self.file.source} at {self._times.time_s[first]:.3f} s "
+            f"({failure}): the rest of it was decoded in software."
+        )
+
     def _decoded(
-        self, first: int, threads: Threads, losses: "Losses"
+        self, first: int, threads: Threads, losses: "Losses", *, device: str | None = None
     ) -> Generator[tuple[int, VideoFrame]]:
-        """Indices and frames as the decoder gives them, from `first` or some way before it."""
-        with self._opened_before(first) as container:
+        """Indices and frames as the decoder gives them, from `first` or some way before it.
+
+        Raises DeviceFailedError where the device takes no file.
+        """
+        with self._opened_before(first, device) as container:
             stream = video_stream(container, self.file)
             stream.thread_type = threads
             frames = _numbered_frames(
@@ -179,15 +255,26 @@ class Video(VideoSource):
             )
             yield from by_output(frames) if self._times.ordered_by_decoder else frames
 
-    def _opened_before(self, index: int) -> InputContainer:
+    def _opened_before(self, index: int, device: str | None) -> InputContainer:
         """The container at a key frame from which `index` can be decoded."""
-        container = open_container(self.file)
+        container = self._opened(device)
         key = self._times.key_before(index) if self._times.unique else 0
         stream = video_stream(container, self.file)
         if key and not _seek(container, stream, self._times, key=key, alive=self._alive):
             container.close()
-            container = open_container(self.file)
+            container = self._opened(device)
         return container
+
+    def _opened(self, device: str | None) -> InputContainer:
+        if device is None:
+            return open_container(self.file)
+        try:
+            return open_container(self.file, accelerated(device))
+        except (MediaError, RuntimeError) as error:
+            cause = error.__cause__
+            raise DeviceFailedError(
+                reason(cause if isinstance(cause, Exception) else error)
+            ) from error
 
     def _early_end(self, options: ScanOptions) -> Iterator[str]:
         """What is to say if the frames, or the bytes, end before the end that is declared."""
@@ -276,6 +363,16 @@ class Losses:
             yield f"{_frames(self.untimed)} without a time left out."
         if self.error and not self.lost:
             yield f"Its data are damaged: {self.error}."
+
+
+class Trial(Losses):
+    """What goes wrong while a device decodes: the first loss ends it."""
+
+    def failed(self, error: Exception) -> None:
+        """Raises DeviceFailedError for what would be a loss."""
+        super().failed(error)
+        if self.error is not None:
+            raise DeviceFailedError(self.error) from error
 
 
 def _frames(number: int) -> str:

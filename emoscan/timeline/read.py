@@ -6,10 +6,9 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.json
@@ -32,13 +31,10 @@ from emoscan.timeline.schema import (
 )
 from emoscan.timeline.writers import format_of
 
-RECORDS_AT_ONCE = 2_000
+if TYPE_CHECKING:  # imported where it is used: whoever scans reads metadata alone
+    import pandas as pd
 
-_NULLABLE = {
-    pa.int16(): pd.Int16Dtype(),
-    pa.int32(): pd.Int32Dtype(),
-    pa.int64(): pd.Int64Dtype(),
-}
+RECORDS_AT_ONCE = 2_000
 
 _CSV_PARSING = pyarrow.csv.ParseOptions(newlines_in_values=True)
 _CSV_CONVERSION = pyarrow.csv.ConvertOptions(
@@ -57,7 +53,7 @@ _JSON_PARSING = pyarrow.json.ParseOptions(
 )
 
 
-def read_timeline(path: str | os.PathLike[str]) -> pd.DataFrame:
+def read_timeline(path: str | os.PathLike[str]) -> "pd.DataFrame":
     """Read a `.parquet`, `.csv` or `.jsonl` timeline; the three give the same frame.
 
     Integers are nullable (Int64, Int32, Int16); floats are float32, `time_s` float64, NaN where
@@ -245,8 +241,15 @@ def _check_columns(found: Iterable[str], wanted: Iterable[str]) -> None:
         raise ValueError(f"it lacks the column “{missing[0]}”.")
 
 
-def _frame(table: pa.Table) -> pd.DataFrame:
-    frame: pd.DataFrame = table.unify_dictionaries().to_pandas(types_mapper=_NULLABLE.get)
+def _frame(table: pa.Table) -> "pd.DataFrame":
+    import pandas as pd
+
+    nullable = {
+        pa.int16(): pd.Int16Dtype(),
+        pa.int32(): pd.Int32Dtype(),
+        pa.int64(): pd.Int64Dtype(),
+    }
+    frame: pd.DataFrame = table.unify_dictionaries().to_pandas(types_mapper=nullable.get)
     for name, words in VOCABULARIES.items():
         unknown = set(frame[name].cat.categories) - set(words)
         if unknown:

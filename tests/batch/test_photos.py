@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import emoscan
-import emoscan.batch.rows
+import emoscan.media.images
 from emoscan import RunOptions
 from emoscan.batch.manifest import State
 from emoscan.batch.photo_manifest import (
@@ -55,7 +55,7 @@ def photos(tmp_path) -> Path:
 @pytest.fixture
 def out_of_reach(monkeypatch):
     """Have these photos fail until it is called again; the files stay as they are."""
-    read = emoscan.batch.rows.read_photo
+    read = emoscan.media.images.read_photo
 
     def set_names(*names: str) -> None:
         def failing(file):
@@ -63,7 +63,7 @@ def out_of_reach(monkeypatch):
                 raise MediaError(f"{file.source} is out of reach.")
             return read(file)
 
-        monkeypatch.setattr("emoscan.batch.rows.read_photo", failing)
+        monkeypatch.setattr("emoscan.media.images.read_photo", failing)
 
     return set_names
 
@@ -72,13 +72,13 @@ def out_of_reach(monkeypatch):
 def looked_at(monkeypatch) -> list[str]:
     """The names of the photos that are read."""
     names: list[str] = []
-    read = emoscan.batch.rows.read_photo
+    read = emoscan.media.images.read_photo
 
     def noting(file):
         names.append(file.source)
         return read(file)
 
-    monkeypatch.setattr("emoscan.batch.rows.read_photo", noting)
+    monkeypatch.setattr("emoscan.media.images.read_photo", noting)
     return names
 
 

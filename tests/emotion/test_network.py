@@ -12,6 +12,7 @@ from emoscan.emotion.network import (
     POOLED,
     UNPOOLED,
     create_network,
+    empty_network,
     load_backbone,
 )
 
@@ -69,8 +70,13 @@ def test_it_computes_what_torchvisions_resnet18_does() -> None:
         assert torch.allclose(ours(gray), theirs(gray.expand(-1, 3, -1, -1)), atol=1e-4)
 
 
-def test_serving_does_not_import_torchvision() -> None:
-    code = "import emoscan.analyzer, sys; sys.exit('torchvision' in sys.modules)"
+def test_serving_begins_without_what_it_may_not_need() -> None:
+    code = (
+        "import emoscan.pipeline, sys; from emoscan.emotion.network import empty_network;"
+        "empty_network('resnet18-gray');"
+        "late = {'torchvision', 'pandas', 'scipy.optimize', 'av', 'PIL', 'torch._dynamo'};"
+        "sys.exit(' '.join(late & set(sys.modules)) or 0)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -84,6 +90,15 @@ def test_a_file_in_torchvisions_format_starts_the_backbone(tmp_path) -> None:
     assert torch.equal(state["conv1.weight"], reference.conv1.weight.sum(1, keepdim=True))
     assert torch.equal(state["layer4.1.conv2.weight"], reference.layer4[1].conv2.weight)
     assert torch.equal(state["fc.weight"], head)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_an_empty_network_takes_weights_as_they_are(architecture: str) -> None:
+    full, empty = create_network(architecture).eval(), empty_network(architecture).eval()
+    assert all(tensor.is_meta for tensor in empty.state_dict().values())
+    empty.load_state_dict(full.state_dict(), assign=True)
+    crops = torch.rand(2, 1, 48, 48)
+    assert torch.equal(empty(crops), full(crops))
 
 
 def test_another_network_is_refused() -> None:

@@ -228,9 +228,9 @@ def deadly(monkeypatch):
     child = emoscan.media.process._Child
 
     class Counted(child):
-        def __init__(self) -> None:
+        def __init__(self, hwaccel: str) -> None:
             started.append(self)
-            super().__init__()
+            super().__init__(hwaccel)
 
     monkeypatch.setattr("emoscan.media.process._Child", Counted)
     return arm
@@ -350,7 +350,7 @@ def test_a_decoder_that_hangs_costs_its_frames_and_not_the_next_file(clip, monke
 def test_a_decoder_that_makes_progress_is_waited_for(tmp_path, monkeypatch):
     """Between frames that are looked at lie thousands that are not, each a heartbeat or less."""
     slow = (
-        "import sys, time; sys.path[:] = sys.argv[2:];"
+        "import sys, time; sys.path[:] = sys.argv[3:];"
         "from emoscan.media import decoder, container;"
         "decoder.HEARTBEAT_S = 0.1; decode = container.decode;"
         "from emoscan.media import video;"
