@@ -2,19 +2,20 @@
 
 from bisect import bisect_right
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from itertools import groupby
+from threading import Lock
 
 from emoscan.emotion.classifier import EmotionClassifier
 from emoscan.faces.follow import FaceFollower, Item, Looked, LookedAt, look_at
 from emoscan.faces.mtcnn import FaceDetector
 from emoscan.faces.track import Tracker
 from emoscan.faces.view import NO_VIEW, view_of
-from emoscan.media.ahead import mapped, read_ahead
+from emoscan.media.ahead import read_ahead
 from emoscan.options import RunOptions, ScanOptions
-from emoscan.runtime import serving_runtime
+from emoscan.runtime import photo_workers, serving_runtime
 from emoscan.timeline.records import FaceRecord, frame_records, unreadable_record
-from emoscan.types import Frame, Unreadable
+from emoscan.types import Unreadable
 
 
 class Analyzer:
@@ -33,6 +34,9 @@ class Analyzer:
             max_faces=options.max_faces,
         )
         self._stride = options.detector_stride
+        # A GPU works for one thread at a time, while others read photos.
+        self._turns = nullcontext() if self.runtime.device.type == "cpu" else Lock()
+        self.photo_threads = photo_workers()
         self._batch_size = run.batch_size
 
     def batch_frames(self, width_px: int, height_px: int) -> int:
@@ -49,36 +53,16 @@ class Analyzer:
         """
         return self._rows(self._faces_of_video(items, tracker, borders))
 
-    def photo_rows(self, items: Iterable[Item]) -> Generator[list[FaceRecord]]:
-        """One list of rows a batch, in the order of the items."""
-        return self._rows(self._faces_of_photos(items))
+    def photo_rows(self, items: Sequence[Item]) -> list[FaceRecord]:
+        """Rows of one batch of photos, in their order; `photo_threads` threads may ask at once."""
+        with self._turns:
+            return self._classified(look_at(items, self._detector.detect_frames))
 
     def _rows(self, found: Iterable[list[Looked]]) -> Generator[list[FaceRecord]]:
         """Faces are found in a thread of their own, while those before are classified here."""
         with closing(read_ahead(found, depth=1)) as ahead:
             for block in ahead:
                 yield self._classified(block)
-
-    def _faces_of_photos(self, items: Iterable[Item]) -> Iterator[list[Looked]]:
-        """Here detection takes nearly all of the time: it has several threads."""
-
-        def look(batch: Sequence[Item]) -> list[Looked]:
-            return list(look_at(batch, self._detector.detect_frames))
-
-        return mapped(look, self._batches(items), threads=self.runtime.streams)
-
-    def _batches(self, items: Iterable[Item]) -> Iterator[list[Item]]:
-        batch: list[Item] = []
-        limit = 1
-        for item in items:
-            batch.append(item)
-            if isinstance(item, Frame):
-                limit = self.batch_frames(item.width, item.height)
-            if len(batch) >= limit:
-                yield batch
-                batch = []
-        if batch:
-            yield batch
 
     def _faces_of_video(
         self, items: Iterable[Item], tracker: Tracker, borders: Sequence[int]

@@ -73,7 +73,10 @@ def _by_openvino(network: nn.Module, example: Tensor, runtime: Runtime) -> Forwa
         # A request belongs to one thread at a time; making one costs little.
         request = compiled.create_infer_request()
         borders = list(accumulate(batch_sizes(len(pixels)), initial=0))
-        parts = [request.infer([pixels[a:b]])[0].copy() for a, b in pairwise(borders)]
+        parts = [
+            request.infer([pixels[start:end]], share_inputs=True)[0].copy()
+            for start, end in pairwise(borders)
+        ]
         return torch.from_numpy(np.concatenate(parts))
 
     # Once here: two threads that are the first to read a result may wait for each other for ever,

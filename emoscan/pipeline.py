@@ -54,7 +54,7 @@ def analyze_images(
     """
     options, run = options or ScanOptions(), run or RunOptions()
     _refuse_time_options(options)
-    analyzer = _analyzer(options, run, workers=photo_workers(run.device))
+    analyzer = _analyzer(options, run, workers=photo_workers())
     found = find_media([Path(folder)], MediaKind.PHOTO, recursive=run.recursive)
     with photo_rows(found.files, analyzer, problems=[], fail_fast=run.fail_fast) as batches:
         for rows in batches:
@@ -100,7 +100,7 @@ def scan(
             held.enter_context(held_folder(plan.folder, run))
         workers = min(run.workers, max(1, len(found.files)))
         if kind is MediaKind.PHOTO:
-            workers = photo_workers(run.device)
+            workers = photo_workers()
         openers = held.enter_context(_openers(run, kind, count=workers))
         analyzer = _analyzer(options, run, workers=workers)
         made_by = VideoJob if kind is MediaKind.VIDEO else PhotoJob

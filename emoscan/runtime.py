@@ -21,7 +21,7 @@ T = TypeVar("T")
 LIBRARIES = ("torch", "openvino", "av", "opencv-python-headless", "facenet-pytorch", "numpy")
 
 # Each holds a batch of photos and its pyramids in memory.
-MOST_PHOTO_WORKERS = 4
+MOST_PHOTO_WORKERS = 8
 
 TELEMETRY = "openvino_telemetry"
 
@@ -121,10 +121,9 @@ def _has_openvino() -> bool:
     return hasattr(frontend, "FrontEndManager")
 
 
-def photo_workers(device: str) -> int:
-    """How many batches of photos are best looked at side by side."""
-    on_cpu = choose_runtime(device).device.type == "cpu"
-    return max(1, min(MOST_PHOTO_WORKERS, torch.get_num_threads())) if on_cpu else 1
+def photo_workers() -> int:
+    """How many batches of photos are best read, and on a CPU looked at, side by side."""
+    return max(1, min(MOST_PHOTO_WORKERS, torch.get_num_threads()))
 
 
 def import_openvino(name: str) -> Any:

@@ -157,6 +157,21 @@ def test_images_give_records(photos) -> None:
     ]
 
 
+def test_rows_of_photos_do_not_depend_on_batches_and_threads(photos, monkeypatch) -> None:
+    portrait = Image.fromarray(data.astronaut())
+    for side in (200, 333, 640):
+        portrait.resize((side, side)).save(photos / f"{side}.png")
+    together = list(emoscan.analyze_images(photos))
+    monkeypatch.setattr("emoscan.runtime.MOST_PHOTO_WORKERS", 1)
+    alone = list(emoscan.analyze_images(photos, run=RunOptions(batch_size=1)))
+    assert [record.source for record in together] == [record.source for record in alone]
+    for one, other in zip(together, alone, strict=True):
+        assert (one.status, one.emotion) == (other.status, other.emotion)
+        if one.status == "face":
+            assert one.x == pytest.approx(other.x, abs=0.1)
+            assert one.happy == pytest.approx(other.happy, abs=0.01)
+
+
 def test_a_broken_photo_is_a_row_and_a_problem(photos, tmp_path) -> None:
     (photos / "b.jpg").write_bytes((photos / "a.jpg").read_bytes()[:2000])
     report = emoscan.scan(photos, tmp_path / "t.jsonl", kind=MediaKind.PHOTO)

@@ -1,13 +1,13 @@
-"""From files to lists of rows: decoding ahead in a thread, then `Analyzer`."""
+"""From files to lists of rows: decoding in threads of its own, then `Analyzer`."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Protocol
 
 from emoscan.analyzer import Analyzer
 from emoscan.errors import MediaError
 from emoscan.faces.track import Tracker
-from emoscan.media.ahead import read_ahead
+from emoscan.media.ahead import mapped, read_ahead
 from emoscan.media.find import MediaFile
 from emoscan.media.source import VideoSource
 from emoscan.options import ScanOptions
@@ -15,7 +15,7 @@ from emoscan.outcome import Problem, ProblemKind
 from emoscan.timeline.records import FaceRecord
 from emoscan.types import Frame, Unreadable
 
-PHOTOS_AHEAD = 2  # a photo may take half a gigabyte
+FULL = 1 + 1e-9  # shares such as 1/6 do not add up to 1 exactly
 
 
 class Opener(Protocol):
@@ -70,19 +70,57 @@ def video_rows(
 def photo_rows(
     files: Iterable[MediaFile], analyzer: Analyzer, *, problems: list[Problem], fail_fast: bool
 ) -> Iterator[Iterator[list[FaceRecord]]]:
-    """Lists of rows of photos; one that cannot be read is a row and one more problem."""
-    photos = _photos(files, problems, fail_fast=fail_fast)
-    with (
-        closing(read_ahead(photos, depth=PHOTOS_AHEAD)) as ahead,
-        closing(analyzer.photo_rows(ahead)) as batches,
-    ):
-        yield batches
+    """Lists of rows of photos; one that cannot be read is a row and one more problem.
+
+    Each of the analyzer's `photo_threads` reads a batch of files and looks at it before it takes
+    the next one: none waits for another, and few photos are in memory at once.
+    """
+
+    def look(batch: Sequence[MediaFile]) -> tuple[list[FaceRecord], list[Problem]]:
+        broken: list[Problem] = []
+        photos = [*_photos(batch, broken, fail_fast=fail_fast)]
+        return analyzer.photo_rows(photos), broken
+
+    looks = mapped(look, _batches(files, analyzer), threads=analyzer.photo_threads)
+    with closing(read_ahead(looks, depth=1)) as looked:
+        yield _in_turn(looked, problems, fail_fast=fail_fast)
+
+
+def _in_turn(
+    looked: Iterable[tuple[list[FaceRecord], list[Problem]]],
+    problems: list[Problem],
+    *,
+    fail_fast: bool,
+) -> Iterator[list[FaceRecord]]:
+    """The rows, and the problems beside them, in the order of the photos."""
+    for rows, broken in looked:
+        problems += broken
+        yield rows
+        if broken and fail_fast:
+            return
+
+
+def _batches(files: Iterable[MediaFile], analyzer: Analyzer) -> Iterator[list[MediaFile]]:
+    """Files that are looked at together: each takes its share, by its size, of one batch."""
+    from emoscan.media.images import photo_size  # Pillow, which videos do without
+
+    batch: list[MediaFile] = []
+    filled = 0.0
+    for file in files:
+        share = 1 / analyzer.batch_frames(*photo_size(file))
+        if batch and filled + share > FULL:
+            yield batch
+            batch, filled = [], 0.0
+        batch.append(file)
+        filled += share
+    if batch:
+        yield batch
 
 
 def _photos(
     files: Iterable[MediaFile], problems: list[Problem], *, fail_fast: bool
 ) -> Iterator[Frame | Unreadable]:
-    from emoscan.media.images import read_photo  # Pillow, which videos do without
+    from emoscan.media.images import read_photo  # as above
 
     for file in files:
         try:

@@ -13,6 +13,11 @@ Pixels = NDArray[np.uint8] | NDArray[np.float32]
 
 # Where crops cover less than this part of a picture, a table for each costs less than one for all.
 FEW = 4
+# A larger picture gets no table of all: it would take more memory (12 bytes a pixel) than caches
+# hold, and more time than all of its crops.
+MOST_TABLE_PX = 2**22
+# Of a crop with more pixels whole rows are summed first: its table would cost more.
+MOST_CROP_PX = 2**18
 
 
 class Resampling(StrEnum):
@@ -54,9 +59,8 @@ class Picture:
 
     def crops(self, boxes: NDArray[np.int64], *, side: int) -> NDArray[np.float32]:
         """(N, side, side, 3) averages over `boxes`, (N, 4) x0 y0 x1 y1 in whole pixels."""
-        sides = boxes[:, 2:] - boxes[:, :2]
-        if FEW * sides.prod(axis=1).sum() < self.height * self.width:
-            return self._few_crops(boxes, side)
+        if not self._is_worth_a_table(boxes):
+            return self._single_crops(boxes, side)
         left, right = _bins(boxes[:, 0], boxes[:, 2], side)
         top, bottom = _bins(boxes[:, 1], boxes[:, 3], side)
         flat, stride = self._sums.reshape(-1, 3), self.width + 1
@@ -70,10 +74,23 @@ class Picture:
         counts = (bottom - top)[:, :, None] * (right - left)[:, None, :]
         return _quotients(sums, counts)
 
-    def _few_crops(self, boxes: NDArray[np.int64], side: int) -> NDArray[np.float32]:
-        """The same, each from a table of its own."""
-        parts = [Picture(self.pixels[y0:y1, x0:x1]).resized(side, side) for x0, y0, x1, y1 in boxes]
-        return np.stack(parts) if parts else np.zeros((0, side, side, 3), np.float32)
+    def _is_worth_a_table(self, boxes: NDArray[np.int64]) -> bool:
+        covered_px = int((boxes[:, 2:] - boxes[:, :2]).prod(axis=1).sum())
+        whole_px: int = self.height * self.width
+        return whole_px <= MOST_TABLE_PX and bool(FEW * covered_px >= whole_px)
+
+    def _single_crops(self, boxes: NDArray[np.int64], side: int) -> NDArray[np.float32]:
+        """The same, each from its own pixels."""
+        corner, (widths, heights) = np.zeros(len(boxes), np.int64), (boxes[:, 2:] - boxes[:, :2]).T
+        left, right = _bins(corner, widths, side)
+        top, bottom = _bins(corner, heights, side)
+        sums = np.empty((len(boxes), side, side, 3), np.int32)
+        for index, (x0, y0, x1, y1) in enumerate(boxes.tolist()):
+            rows = _sums_of_rows(self.pixels[y0:y1, x0:x1], top[index], bottom[index])
+            columns = rows.take(right[index], axis=1)
+            np.subtract(columns, rows.take(left[index], axis=1), out=sums[index])
+        counts = (bottom - top)[:, :, None] * (right - left)[:, None, :]
+        return _quotients(sums, counts)
 
     def pyramid(self, sizes: Sequence[tuple[int, int]], resampling: Resampling) -> list[Pixels]:
         """One (height, width, 3) level a size, largest first, in 0..255."""
@@ -85,6 +102,22 @@ class Picture:
             how = cv2.INTER_LINEAR if levels else cv2.INTER_AREA
             levels.append(np.asarray(cv2.resize(above, size[::-1], interpolation=how), np.uint8))
         return levels
+
+
+def _sums_of_rows(
+    pixels: NDArray[np.uint8], top: NDArray[np.int64], bottom: NDArray[np.int64]
+) -> NDArray[np.int32]:
+    """(N, W + 1, 3) sums of the rows from each `top` to its `bottom`, and of all columns before."""
+    if pixels.shape[0] * pixels.shape[1] <= MOST_CROP_PX:
+        table = np.asarray(cv2.integral(pixels, sdepth=cv2.CV_32S), np.int32)
+        below: NDArray[np.int32] = table.take(bottom, axis=0)
+        below -= table.take(top, axis=0)
+        return below
+    sums = np.zeros((len(top), pixels.shape[1] + 1, 3), np.int32)
+    for row, first, past in zip(sums, top.tolist(), bottom.tolist(), strict=True):
+        part = cv2.reduce(pixels[first:past], 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)
+        np.cumsum(part[0], axis=0, out=row[1:])
+    return sums
 
 
 def _bins(

@@ -16,6 +16,7 @@ from emoscan.types import Frame
 # Only formats of photos: others of Pillow's start programs (EPS) or fetch files.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "DIB", "GIF", "AVIF", "HEIF")
 BEHIND_ALPHA = (128, 128, 128, 255)
+STRIP_PX = 2**17
 FULL_SCALES = (1, 2**8 - 1, 2**16 - 1, 2**32 - 1)
 
 
@@ -35,11 +36,22 @@ def read_photo(file: MediaFile) -> Frame:
     return Frame(file.source, 0, None, width, height, OnDemand(lambda: pixels))
 
 
+def photo_size(file: MediaFile) -> tuple[int, int]:
+    """Width and height in px before any rotation, from the first bytes; (1, 1) if untold there."""
+    _set_up_pillow()
+    try:
+        with Image.open(file.path, formats=FORMATS) as image:
+            return image.size
+    except Exception:  # whoever reads the photo says what is wrong
+        return 1, 1
+
+
 def _read(file: MediaFile) -> Pixels:
     _set_up_pillow()
     with Image.open(file.path, formats=FORMATS) as image:
         image.load()
-        return _rgb(ImageOps.exif_transpose(image))
+        ImageOps.exif_transpose(image, in_place=True)  # else it copies what needs no turning
+        return _rgb(image)
 
 
 @functools.cache
@@ -57,7 +69,22 @@ def _rgb(image: Image.Image) -> Pixels:
     if image.has_transparency_data:
         behind = Image.new("RGBA", image.size, BEHIND_ALPHA)
         image = Image.alpha_composite(behind, image.convert("RGBA"))
-    return np.array(image.convert("RGB"))
+    # `convert` would copy an image that is RGB already.
+    return _pixels(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _pixels(image: Image.Image) -> Pixels:
+    """(H, W, 3) of an RGB image, a strip after the other.
+
+    Pillow hands an array over by way of two copies, which for a large photo take longer than
+    its decoding unless they stay in the cache.
+    """
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    rows = max(1, STRIP_PX // image.width)
+    for top in range(0, image.height, rows):
+        bottom = min(top + rows, image.height)
+        pixels[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)))
+    return pixels
 
 
 def _eight_bits(image: Image.Image) -> Pixels:

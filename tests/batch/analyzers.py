@@ -21,9 +21,10 @@ class QuickAnalyzer:
     def __init__(self, options, run) -> None:
         self.runtime = choose_runtime("cpu")
         self.classifier = load_weights(None)
+        self.photo_threads = 2
 
     def batch_frames(self, width_px: int, height_px: int) -> int:
-        return BLOCK
+        return 1
 
     def video_rows(self, items, tracker, *, borders=()):
         for number, segment in groupby(items, lambda item: bisect_right(borders, item.index)):
@@ -32,8 +33,7 @@ class QuickAnalyzer:
                 yield [row for _, item in block for row in _rows(item, tracker)]
 
     def photo_rows(self, items):
-        for item in items:
-            yield _rows(item, None)
+        return [row for item in items for row in _rows(item, None)]
 
 
 def _rows(item, tracker):

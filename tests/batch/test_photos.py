@@ -312,10 +312,9 @@ def test_a_bug_is_told_of_its_part_and_tried_again(tmp_path, photos, monkeypatch
     out, rows = tmp_path / "t.parquet", QuickAnalyzer.photo_rows
 
     def broken(self, items):
-        for block in rows(self, items):
-            if block[0].source == "5.png":
-                raise RuntimeError("CUDA error")
-            yield block
+        if any(item.source == "5.png" for item in items):
+            raise RuntimeError("CUDA error")
+        return rows(self, items)
 
     with monkeypatch.context() as faulty:
         faulty.setattr(QuickAnalyzer, "photo_rows", broken)
@@ -426,7 +425,7 @@ def test_a_shard_without_any_photo(tmp_path, name: str) -> None:
 
 @pytest.mark.parametrize("shard", [None, "2/3"])
 def test_rows_to_a_stream(photos, monkeypatch, shard) -> None:
-    monkeypatch.setattr("emoscan.pipeline.photo_workers", lambda device: 2)
+    monkeypatch.setattr("emoscan.pipeline.photo_workers", lambda: 2)
     (photos / "1.png").write_bytes(b"broken")
     stream = io.BytesIO()
     report = scan(photos, "-", RunOptions(shard=shard), stdout=stream)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from skimage.data import astronaut
 
 from emoscan.errors import MissingPartError
-from emoscan.faces import mtcnn, networks
+from emoscan.faces import mtcnn, networks, resample
 from emoscan.faces.candidates import not_inside_a_better
 from emoscan.faces.mtcnn import FaceDetector, Resampling
 from emoscan.faces.resample import Picture
@@ -280,6 +280,18 @@ def test_crops_are_adaptive_averages(side: int) -> None:
             tensor[..., y0:y1, x0:x1], size=(side, side), mode="area"
         )
         assert np.allclose(crop, wanted[0].permute(1, 2, 0).numpy(), atol=1e-3)
+
+
+@pytest.mark.parametrize("crop_px", [1, 2**30])
+@pytest.mark.parametrize("side", [24, 48])
+def test_crops_of_large_pictures_are_the_same(monkeypatch, side: int, crop_px: int) -> None:
+    picture = np.random.default_rng(3).integers(0, 256, (300, 400, 3), np.uint8)
+    boxes = np.array([(0, 0, 400, 300), (17, 31, 18, 290), (90, 50, 117, 85)])
+    with_a_table = Picture(picture).crops(boxes, side=side)
+    monkeypatch.setattr(resample, "MOST_TABLE_PX", 1)
+    monkeypatch.setattr(resample, "MOST_CROP_PX", crop_px)
+    assert np.array_equal(Picture(picture).crops(boxes, side=side), with_a_table)
+    assert Picture(picture).crops(boxes[:0], side=side).shape == (0, side, side, 3)
 
 
 def test_sums_that_wrap_around_give_right_averages() -> None:

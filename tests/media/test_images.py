@@ -9,7 +9,7 @@ from PIL import Image
 from emoscan.errors import MediaError
 from emoscan.media import images
 from emoscan.media.find import MediaFile
-from emoscan.media.images import read_photo
+from emoscan.media.images import photo_size, read_photo
 from emoscan.media.picture import MAX_PIXELS
 from emoscan.media_kind import MediaKind
 from tests.clips import write_heic
@@ -65,6 +65,23 @@ def test_heic(tmp_path):
     (tmp_path / "cut.heic").write_bytes(content[: len(content) - 100])
     with pytest.raises(MediaError, match=r"cut\.heic cannot be read"):
         read(tmp_path / "cut.heic")
+
+
+@pytest.mark.parametrize("strip_px", [1, 5 * 64, 2**20])
+def test_strips_make_the_whole_photo(tmp_path, monkeypatch, strip_px) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (32, 64, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "a.png")
+    monkeypatch.setattr(images, "STRIP_PX", strip_px)
+    pixels = read(tmp_path / "a.png").rgb()
+    assert np.array_equal(pixels, noise) and pixels.flags.writeable
+
+
+def test_the_size_is_in_the_first_bytes(tmp_path) -> None:
+    corners(64, 32).save(tmp_path / "a.jpg")
+    (tmp_path / "a.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:-20])
+    (tmp_path / "b.png").write_bytes(b"broken")
+    sizes = [photo_size(MediaFile(tmp_path / name, name)) for name in ("a.jpg", "b.png", "c.png")]
+    assert sizes == [(64, 32), (1, 1), (1, 1)]
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
