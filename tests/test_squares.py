@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -58,3 +59,23 @@ def test_colours_are_cut_as_gray_levels_are(side: float) -> None:
     for channel in range(3):
         alone = cut_square(image[..., channel].copy(), left=3.3, top=4.7, side=side, out_px=24)
         assert np.abs(crop[..., channel].astype(int) - alone).max() <= 1
+
+
+@pytest.mark.parametrize(("left", "top"), [(3.3, 4.7), (-20.5, 60.2), (-200.0, 5.0)])
+@pytest.mark.parametrize("side", [11.3, 40.0, 70.1, 150.0])
+def test_gray_of_the_square_alone_is_gray_of_the_picture(
+    left: float, top: float, side: float
+) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (80, 80, 3), np.uint8)
+    place = {"left": left, "top": top, "side": side, "out_px": 24}
+    whole = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    assert np.array_equal(cut_square(image, **place, gray=True), cut_square(whole, **place))
+
+
+@pytest.mark.parametrize("side", [25.0, 47.0, 59.9, 71.0])
+def test_shrinking_does_not_overshoot(side: float) -> None:
+    """Cubic curves do, beside an edge: they are for enlarging."""
+    image = np.full((80, 80), 50, np.uint8)
+    image[:, 40:] = 200
+    crop = cut_square(image, left=4.3, top=3.1, side=side, out_px=24)
+    assert crop.min() == 50 and crop.max() <= 200

@@ -28,7 +28,7 @@ STEPS: dict[str, tuple[str, ...]] = {
         "emoscan.faces.mtcnn:FaceDetector.look_again",
         "emoscan.faces.track:Tracker.update",
     ),
-    "crops": ("emoscan.emotion.classifier:EmotionClassifier._crop",),
+    "crops": ("emoscan.emotion.classifier:crop_faces",),
     "classifier": ("emoscan.emotion.classifier:EmotionClassifier.classify_crops",),
     "writing": (
         "emoscan.timeline.records:frame_records",

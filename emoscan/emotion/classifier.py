@@ -1,4 +1,4 @@
-"""Gray frames and boxes in, probabilities of the seven classes out, in batches."""
+"""Frames and boxes in, probabilities of the seven classes out, in batches."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,19 +38,14 @@ class EmotionClassifier:
     def classify(self, frames: Sequence[Frame], faces: Sequence[Faces]) -> list[Emotions]:
         """One Emotions a frame, for its faces in their order."""
         crops = [
-            self._crop(frame, its_faces) for frame, its_faces in zip(frames, faces, strict=True)
+            crop_faces(frame.rgb(), its_faces.boxes, self.about.crop)
+            for frame, its_faces in zip(frames, faces, strict=True)
         ]
         if not crops:
             return []
         probabilities = self.classify_crops(np.concatenate(crops)).probabilities
         borders = np.cumsum([len(frame_crops) for frame_crops in crops])[:-1]
         return [Emotions(part) for part in np.split(probabilities, borders)]
-
-    def _crop(self, frame: Frame, faces: Faces) -> NDArray[np.uint8]:
-        side = self.about.crop.side_px
-        if not len(faces):  # then nobody needs the frame in gray
-            return np.empty((0, side, side), np.uint8)
-        return crop_faces(frame.gray(), faces.boxes, self.about.crop)
 
     def classify_crops(self, crops: NDArray[np.uint8]) -> Emotions:
         """Emotions of (N, side, side) uint8 gray crops."""

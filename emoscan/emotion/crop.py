@@ -34,16 +34,17 @@ class Normalisation:
 
 
 def crop_faces(
-    gray: NDArray[np.uint8], boxes: NDArray[np.float32], settings: CropSettings
+    pixels: NDArray[np.uint8], boxes: NDArray[np.float32], settings: CropSettings
 ) -> NDArray[np.uint8]:
-    """Cut one square a box out of a gray frame.
+    """Cut one gray square a box out of a frame.
 
-    `gray` is (H, W), `boxes` (N, 4) x0 y0 x1 y1 in px; gives (N, side_px, side_px), as
-    `cut_square` does.
+    `pixels` are (H, W) gray or (H, W, 3) RGB, `boxes` (N, 4) x0 y0 x1 y1 in px; gives (N, side_px,
+    side_px), as `cut_square` does.
     """
-    crops = np.empty((len(boxes), settings.side_px, settings.side_px), np.uint8)
+    out_px, is_rgb = settings.side_px, pixels.ndim == 3
+    crops = np.empty((len(boxes), out_px, out_px), np.uint8)
     for crop, (left, top, side) in zip(crops, _squares(boxes, settings).tolist(), strict=True):
-        crop[:] = cut_square(gray, left=left, top=top, side=side, out_px=settings.side_px)
+        crop[:] = cut_square(pixels, left=left, top=top, side=side, out_px=out_px, gray=is_rgb)
     return crops
 
 

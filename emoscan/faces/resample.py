@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import cv2
 import numpy as np
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
 
 
-# Where crops cover less than this part of a picture, a table for each costs less than one for all.
-FEW = 4
 # A larger picture gets no table of all: it would take more memory (12 bytes a pixel) than caches
 # hold, and more time than all of its crops.
 MOST_TABLE_PX = 2**22
 # Of a crop with more pixels whole rows are summed first: its table would cost more.
 MOST_CROP_PX = 2**18
+# The crops of a video have a few hundred sides, of which each is met again and again.
+KEPT_BINS = 2048
 
 
 class Resampling(StrEnum):
@@ -45,52 +45,31 @@ class Picture:
 
     @cached_property
     def _sums(self) -> NDArray[np.int32]:
-        # Sums over large pictures wrap around; the differences that are looked up are right.
-        return np.asarray(cv2.integral(self.pixels, sdepth=cv2.CV_32S), np.int32)
+        return _sums(self.pixels)
 
     def resized(self, height: int, width: int) -> NDArray[np.float32]:
         """(height, width, 3) averages over the whole picture."""
-        top, bottom = _bins(np.zeros(1, np.int64), np.array([self.height]), height)
-        left, right = _bins(np.zeros(1, np.int64), np.array([self.width]), width)
-        rows = self._sums[bottom[0]] - self._sums[top[0]]
-        sums = rows.take(right[0], axis=1) - rows.take(left[0], axis=1)
-        counts = (bottom - top).T * (right - left)
-        return _quotients(sums, counts)
+        out = np.empty((height, width, 3), np.float32)
+        _average(_rows_of_table(self._sums, height), out, height=self.height)
+        return out
 
     def crops(self, boxes: NDArray[np.int64], *, side: int) -> NDArray[np.float32]:
         """(N, side, side, 3) averages over `boxes`, (N, 4) x0 y0 x1 y1 in whole pixels."""
-        if not self._is_worth_a_table(boxes):
-            return self._single_crops(boxes, side)
-        left, right = _bins(boxes[:, 0], boxes[:, 2], side)
-        top, bottom = _bins(boxes[:, 1], boxes[:, 3], side)
-        flat, stride = self._sums.reshape(-1, 3), self.width + 1
-
-        def corners(y: NDArray[np.int64], x: NDArray[np.int64]) -> NDArray[np.int32]:
-            found: NDArray[np.int32] = flat.take(y[:, :, None] * stride + x[:, None, :], axis=0)
-            return found
-
-        sums = corners(bottom, right) - corners(top, right)
-        sums -= corners(bottom, left) - corners(top, left)
-        counts = (bottom - top)[:, :, None] * (right - left)[:, None, :]
-        return _quotients(sums, counts)
+        out = np.empty((len(boxes), side, side, 3), np.float32)
+        by_table = self._is_worth_a_table(boxes)
+        for crop, (x0, y0, x1, y1) in zip(out, boxes.tolist(), strict=True):
+            if by_table:
+                rows = _rows_of_table(self._sums[y0 : y1 + 1, x0 : x1 + 1], side)
+            else:
+                rows = _rows_of_pixels(self.pixels[y0:y1, x0:x1], side)
+            _average(rows, crop, height=y1 - y0)
+        return out
 
     def _is_worth_a_table(self, boxes: NDArray[np.int64]) -> bool:
+        """Where crops cover less than the picture, a table for each costs less than one for all."""
         covered_px = int((boxes[:, 2:] - boxes[:, :2]).prod(axis=1).sum())
         whole_px: int = self.height * self.width
-        return whole_px <= MOST_TABLE_PX and bool(FEW * covered_px >= whole_px)
-
-    def _single_crops(self, boxes: NDArray[np.int64], side: int) -> NDArray[np.float32]:
-        """The same, each from its own pixels."""
-        corner, (widths, heights) = np.zeros(len(boxes), np.int64), (boxes[:, 2:] - boxes[:, :2]).T
-        left, right = _bins(corner, widths, side)
-        top, bottom = _bins(corner, heights, side)
-        sums = np.empty((len(boxes), side, side, 3), np.int32)
-        for index, (x0, y0, x1, y1) in enumerate(boxes.tolist()):
-            rows = _sums_of_rows(self.pixels[y0:y1, x0:x1], top[index], bottom[index])
-            columns = rows.take(right[index], axis=1)
-            np.subtract(columns, rows.take(left[index], axis=1), out=sums[index])
-        counts = (bottom - top)[:, :, None] * (right - left)[:, None, :]
-        return _quotients(sums, counts)
+        return whole_px <= MOST_TABLE_PX and covered_px >= whole_px
 
     def pyramid(self, sizes: Sequence[tuple[int, int]], resampling: Resampling) -> list[Pixels]:
         """One (height, width, 3) level a size, largest first, in 0..255."""
@@ -104,33 +83,48 @@ class Picture:
         return levels
 
 
-def _sums_of_rows(
-    pixels: NDArray[np.uint8], top: NDArray[np.int64], bottom: NDArray[np.int64]
-) -> NDArray[np.int32]:
-    """(N, W + 1, 3) sums of the rows from each `top` to its `bottom`, and of all columns before."""
+def _sums(pixels: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """(H + 1, W + 1, 3) sums over all that lies above and left."""
+    return np.asarray(cv2.integral(pixels, sdepth=cv2.CV_32S), np.int32)
+
+
+def _rows_of_table(sums: NDArray[np.int32], count: int) -> NDArray[np.int32]:
+    """(count, W + 1, 3) sums over the rows of each bin, and over all columns before each.
+
+    Sums over large pictures wrap around; the differences that are looked up are right.
+    """
+    top, bottom, _ = _bins(len(sums) - 1, count)
+    rows: NDArray[np.int32] = sums[bottom]
+    rows -= sums[top]
+    return rows
+
+
+def _rows_of_pixels(pixels: NDArray[np.uint8], count: int) -> NDArray[np.int32]:
+    """The same from (H, W, 3) pixels."""
     if pixels.shape[0] * pixels.shape[1] <= MOST_CROP_PX:
-        table = np.asarray(cv2.integral(pixels, sdepth=cv2.CV_32S), np.int32)
-        below: NDArray[np.int32] = table.take(bottom, axis=0)
-        below -= table.take(top, axis=0)
-        return below
-    sums = np.zeros((len(top), pixels.shape[1] + 1, 3), np.int32)
-    for row, first, past in zip(sums, top.tolist(), bottom.tolist(), strict=True):
+        return _rows_of_table(_sums(pixels), count)
+    top, bottom, _ = _bins(len(pixels), count)
+    rows = np.zeros((count, pixels.shape[1] + 1, 3), np.int32)
+    for row, first, past in zip(rows, top.tolist(), bottom.tolist(), strict=True):
         part = cv2.reduce(pixels[first:past], 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)
         np.cumsum(part[0], axis=0, out=row[1:])
-    return sums
+    return rows
 
 
+def _average(rows: NDArray[np.int32], out: NDArray[np.float32], *, height: int) -> None:
+    """Fill `out` (h, w, 3) with averages, by `rows` (h, W + 1, 3) of a part of this height."""
+    left, right, widths = _bins(rows.shape[1] - 1, out.shape[1])
+    heights = _bins(height, len(out))[2]
+    found = rows.take(right, axis=1)
+    found -= rows.take(left, axis=1)
+    np.divide(found, (heights[:, None] * widths)[:, :, None], out=out, dtype=np.float32)
+
+
+@lru_cache(KEPT_BINS)
 def _bins(
-    start: NDArray[np.int64], end: NDArray[np.int64], count: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First pixels and ends, both (N, count), of adaptive pooling's bins over start..end, (N,)."""
-    length, index = (end - start)[:, None], np.arange(count)
-    first = start[:, None] + index * length // count
-    past = start[:, None] - -(index + 1) * length // count
-    return first, past
-
-
-def _quotients(sums: NDArray[np.int32], counts: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Averages of all channels, the last axis of `sums`."""
-    averages: NDArray[np.float32] = np.divide(sums, counts[..., None], dtype=np.float32)
-    return averages
+    length: int, count: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """First pixels, ends and sizes, (count,) each, of adaptive pooling's bins over a length."""
+    index = np.arange(count)
+    first, past = index * length // count, -(-(index + 1) * length // count)
+    return first, past, (past - first).astype(np.float32)
