@@ -34,6 +34,7 @@ timeline |>
   summarise(
     seconds = sum(duration_s),
     happy = weighted.mean(happy, duration_s),
-    share_happy = sum(duration_s[emotion == "happy"]) / sum(duration_s)
+    share_happy = sum(duration_s[emotion == "happy"]) / sum(duration_s),
+    .groups = "drop"
   ) |>
   print()

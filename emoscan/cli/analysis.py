@@ -102,7 +102,7 @@ def report(
 def export(
     timeline: Path, options: ExportOptions, episodes: EpisodeOptions, terminal: TerminalOptions
 ) -> None:
-    """Write a timeline for other programs: ELAN, Praat, or a fixed step for R."""
+    """Write a timeline for other programs: ELAN, Praat, subtitles, or a fixed step for R."""
     with _a_sentence_at_the_end(terminal) as console:
         from emoscan.export.export import export_timeline
 

@@ -60,9 +60,12 @@ def _edit(rows: "pd.DataFrame", options: TrackOptions, timeline: Path, out: Path
 
 
 def _what_became(before: "pd.DataFrame", after: "pd.DataFrame", out: Path) -> str:
+    became = f" became {len(after):,}" if len(after) != len(before) else ""
+    labelled = int(after["label"].notna().sum())
+    labels = f", {labelled:,} with a label" if labelled else ""
     dropped = int(before["rows"].sum() - after["rows"].sum())
     rows = f"; {counted(dropped, 'face')} dropped" if dropped else ""
-    return f"{counted(len(before), 'track')} became {len(after):,}{rows} → {out}"
+    return f"{counted(len(before), 'track')}{became}{labels}{rows} → {out}"
 
 
 def _print_tracks(

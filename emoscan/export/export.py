@@ -9,6 +9,12 @@ from typing import Any
 import pandas as pd
 
 from emoscan.errors import UsageError
+from emoscan.export.media_link import (
+    configuration_path,
+    find_video,
+    media_link,
+    preferences_path,
+)
 from emoscan.export.options import ExportFormat, ExportOptions
 from emoscan.export.video_tracks import VideoTracks, video_tracks
 from emoscan.timeline.options import EpisodeOptions
@@ -38,7 +44,7 @@ def export_timeline(
     episodes: EpisodeOptions | None = None,
     **changes: Any,
 ) -> Exported:
-    """Write one video of a timeline, read or a file, for ELAN, for Praat, or at a fixed step.
+    """Write one video of a timeline, read or a file: for ELAN, Praat, at a fixed step, subtitles.
 
     `changes` are fields of ExportOptions: `export_timeline(path, to="elan", out="a.eaf")`.
     Raises UsageError for photos and for options that do not fit, OutputError where a file exists
@@ -71,16 +77,43 @@ def _out(
 
 def _write_elan(video: VideoTracks, out: Path, options: ExportOptions) -> Exported:
     from emoscan.export.elan import eaf_document
-    from emoscan.export.media_link import find_video, media_link
 
     found = find_video(video.source, named=options.video, beside=video.beside)
     link = media_link(found, video.source, out)
     document = eaf_document(video, link)
+    refuse_existing(out, overwrite=options.overwrite)
+    missing = f"{link.path} was not found; ELAN will ask for the video, or name it with --video."
+    notes = [] if link.is_there else [missing]
+    curves = _write_curves(document, video, out=out, options=options) if options.scores else []
+    if curves and preferences_path(out) not in curves:
+        kept = preferences_path(out)
+        notes.append(f"{kept} stays as it is: add curves by a right click in ELAN's viewer.")
     with whole_file(out, overwrite=options.overwrite) as path:
         document.to_file(path)
-    missing = f"{link.path} was not found; ELAN will ask for the video, or name it with --video."
-    notes = () if link.is_there else (missing,)
-    return Exported((out,), len(video.tracks), len(video.episodes), notes)
+    return Exported((out, *curves), len(video.tracks), len(video.episodes), tuple(notes))
+
+
+def _write_curves(
+    document: Any, video: VideoTracks, *, out: Path, options: ExportOptions
+) -> list[Path]:
+    """The scores, and what ELAN is to draw of them.
+
+    Preferences that are there are the user's: they stay, and are not among the files.
+    """
+    from emoscan.export.elan_scores import configuration, link_scores, preferences
+
+    configured, preferred = configuration_path(out), preferences_path(out)
+    refuse_existing(configured, overwrite=options.overwrite)
+    tables = _write_wide_tables(video, out, options)
+    files = list(zip(video.tracks, tables, strict=True))
+    link_scores(document, files, eaf=out)
+    made = {configured: configuration(files)}
+    if not preferred.exists():
+        made[preferred] = preferences(video.tracks)
+    for file, content in made.items():
+        with whole_file(file, overwrite=options.overwrite) as path:
+            path.write_bytes(content)
+    return [*tables, *made]
 
 
 def _write_praat(video: VideoTracks, out: Path, options: ExportOptions) -> Exported:
@@ -93,21 +126,36 @@ def _write_praat(video: VideoTracks, out: Path, options: ExportOptions) -> Expor
 
 
 def _write_wide(video: VideoTracks, out: Path, options: ExportOptions) -> Exported:
+    files = _write_wide_tables(video, out, options)
+    return Exported(tuple(files), len(video.tracks), episodes=None)
+
+
+def _write_wide_tables(video: VideoTracks, out: Path, options: ExportOptions) -> list[Path]:
+    """A CSV each track, in the order of the tracks; none where one of them exists."""
     from emoscan.export.wide import track_file_name, whole_steps, wide_table
 
     step_s = whole_steps(video, options.step_s)
     files = [out.with_name(track_file_name(out.stem, track)) for track in video.tracks]
-    for file in files:  # all or none
+    for file in files:
         refuse_existing(file, overwrite=options.overwrite)
     for track, file in zip(video.tracks, files, strict=True):
         table = wide_table(video, track, step_s=step_s)
         with whole_file(file, overwrite=options.overwrite) as path:
             table.to_csv(path, index=False, float_format="%.6f", lineterminator="\n")
-    return Exported(tuple(files), len(video.tracks), episodes=None)
+    return files
+
+
+def _write_vtt(video: VideoTracks, out: Path, options: ExportOptions) -> Exported:
+    from emoscan.export.vtt import subtitles
+
+    with whole_file(out, overwrite=options.overwrite) as path:
+        path.write_bytes(subtitles(video).encode())
+    return Exported((out,), len(video.tracks), len(video.episodes))
 
 
 _WRITERS: dict[ExportFormat, Callable[[VideoTracks, Path, ExportOptions], Exported]] = {
     ExportFormat.ELAN: _write_elan,
     ExportFormat.PRAAT: _write_praat,
     ExportFormat.WIDE: _write_wide,
+    ExportFormat.VTT: _write_vtt,
 }

@@ -1,4 +1,4 @@
-"""The video that an ELAN file points to."""
+"""The files that an ELAN file points to, above all its video."""
 
 import mimetypes
 import os
@@ -44,18 +44,33 @@ def find_video(source: str, *, named: Path | None, beside: Path) -> Path | None:
 def media_link(video: Path | None, source: str, eaf: Path) -> MediaLink:
     """How `eaf` points to `video`; without one, to where ELAN looks first: beside itself."""
     path = video or eaf.parent / Path(source).name
-    absolute = path.absolute().as_posix()
     kind, _ = _MIME_TYPES.guess_type(path.name)
     return MediaLink(
         path=path,
         is_there=video is not None,
-        url=_text(f"file:///{absolute.removeprefix('/')}"),
-        relative_url=_relative_url(path, eaf.parent),
+        url=file_url(path),
+        relative_url=relative_url(path, eaf.parent),
         mime_type=kind or ANY_VIDEO,
     )
 
 
-def _relative_url(path: Path, folder: Path) -> str | None:
+def configuration_path(eaf: Path) -> Path:
+    """Where ELAN keeps which columns of linked tables are curves."""
+    return eaf.with_name(f"{eaf.stem}_tsconf.xml")
+
+
+def preferences_path(eaf: Path) -> Path:
+    """Where ELAN keeps what a user sees of the document."""
+    return eaf.with_suffix(".pfsx")
+
+
+def file_url(path: Path) -> str:
+    """The file as ELAN writes it."""
+    return _text(f"file:///{path.absolute().as_posix().removeprefix('/')}")
+
+
+def relative_url(path: Path, folder: Path) -> str | None:
+    """The way from a folder to the file; None where there is none."""
     try:
         relative = Path(os.path.relpath(path, folder)).as_posix()
     except ValueError:  # another drive of Windows

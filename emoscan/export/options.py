@@ -16,6 +16,7 @@ class ExportFormat(StrEnum):
     ELAN = "elan"
     PRAAT = "praat"
     WIDE = "wide"
+    VTT = "vtt"
 
     @property
     def suffix(self) -> str:
@@ -27,6 +28,7 @@ SUFFIXES = {
     ExportFormat.ELAN: ".eaf",
     ExportFormat.PRAAT: ".TextGrid",
     ExportFormat.WIDE: ".csv",
+    ExportFormat.VTT: ".vtt",
 }
 
 
@@ -40,7 +42,7 @@ class ExportOptions:
     to: ExportFormat | None = option(
         None,
         "elan: episodes as an .eaf; praat: episodes as a .TextGrid; wide: scores at a fixed step, "
-        "a CSV each track. Default: by the suffix of --out.",
+        "a CSV each track; vtt: episodes as subtitles. Default: by the suffix of --out.",
     )
     out: Path | None = option(
         None,
@@ -67,9 +69,14 @@ class ExportOptions:
         "praat: one more tier each track, with the apex of each episode.",
         flags=("--apexes",),
     )
+    scores: bool = option(
+        False,
+        "elan: also the scores, as curves of the Timeseries Viewer: a CSV each track, as by wide.",
+        flags=("--scores",),
+    )
     step_s: float | None = option(
         None,
-        "wide: seconds from row to row. Default: the median frame's.",
+        "wide, --scores: seconds from row to row. Default: the median frame's.",
         flags=("--step",),
         metavar="SECONDS",
     )
@@ -90,12 +97,14 @@ class ExportOptions:
         """
         told = [kind for kind in ExportFormat if kind is self.to or self._ends_with(kind)]
         if self.to is None and len(told) != 1:
-            raise UsageError("Say with --to what to write: elan, praat or wide.")
+            raise UsageError("Say with --to what to write: elan, praat, wide or vtt.")
         kind = self.to or told[0]
         if self.apexes and kind is not ExportFormat.PRAAT:
             raise UsageError(f"--apexes is for --to praat, not {kind}.")
-        if self.step_s is not None and kind is not ExportFormat.WIDE:
-            raise UsageError(f"--step is for --to wide, not {kind}.")
+        if self.scores and kind is not ExportFormat.ELAN:
+            raise UsageError(f"--scores is for --to elan, not {kind}.")
+        if self.step_s is not None and kind is not ExportFormat.WIDE and not self.scores:
+            raise UsageError(f"--step is for --to wide, or --to elan --scores, not {kind}.")
         return kind
 
     def _ends_with(self, kind: ExportFormat) -> bool:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from emoscan.emotions import EMOTIONS
 from emoscan.errors import UsageError
 from emoscan.export.video_tracks import VideoTracks
+from emoscan.media.find import counted
 from emoscan.timeline.durations import face_rows, frame_durations
 from emoscan.timeline.named_tracks import NamedTrack
 
@@ -25,7 +26,7 @@ COLUMNS: dict[str, str] = {
 
 # Sums of times are exact to far less than this share of a step.
 LEAST_SEEN = 1e-6
-MOST_STEPS = 20_000_000
+MOST_STEPS = 20_000_000  # of all tracks together: some 2 GB
 LONGEST_LABEL_BYTES = 80  # of the 255 that file systems allow for a name
 
 
@@ -36,9 +37,11 @@ def whole_steps(video: VideoTracks, step_s: float | None) -> float:
         step_s = float(durations_s[durations_s > 0].median())
     if math.isnan(step_s):
         raise UsageError("With a single frame there is no step; name one with --step.")
-    if video.duration_s / step_s > MOST_STEPS:
+    if video.duration_s / step_s * len(video.tracks) > MOST_STEPS:
+        tracks = counted(len(video.tracks), "track")
         raise UsageError(
-            f"--step {step_s:g} gives more than {MOST_STEPS:,} rows; take a longer one."
+            f"A step of {step_s:g} s gives more than {MOST_STEPS:,} rows for {tracks}, each from 0 "
+            "to the video's end; take a longer --step, or some of the tracks with --track."
         )
     return step_s
 

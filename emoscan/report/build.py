@@ -63,6 +63,7 @@ def _video_part(rows: pd.DataFrame, *, file: str, options: EpisodeOptions) -> Vi
         name=shown(rows["source"].iloc[0]),
         file=file,
         attrs=rows.attrs,
+        source=str(rows["source"].iloc[0]),
         start_s=start_s,
         end_s=end_s,
         frames=len(frames),

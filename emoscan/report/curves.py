@@ -67,9 +67,9 @@ def _column_means(faces: pd.DataFrame, apex_frames: Iterable[int]) -> pd.DataFra
     means = sums.div(weights.groupby(keys).sum(), axis=0)
     apexes = faces[faces["frame"].isin(list(apex_frames))]
     apexes = apexes.assign(peak=apexes[list(EMOTIONS)].max(axis=1)).sort_values("peak")
-    for row in apexes.to_dict("records"):  # the highest last
-        place = (row["stretch"], row["column"])
-        means.loc[place, list(EMOTIONS)] = [row[emotion] for emotion in EMOTIONS]
+    highest = apexes.drop_duplicates(["stretch", "column"], keep="last")
+    highest = highest.set_index(["stretch", "column"])[list(EMOTIONS)].astype(np.float64)
+    means.loc[highest.index, list(EMOTIONS)] = highest
     return means.reset_index("stretch")
 
 

@@ -1,7 +1,7 @@
 """Timelines to one page of HTML that needs nothing else, to be read, zoomed into and printed."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +14,8 @@ from emoscan.media.find import expanded
 from emoscan.options import TableFormat
 from emoscan.report.build import parts_of
 from emoscan.report.page_options import ReportOptions
-from emoscan.report.parts import Part, VideoPart
+from emoscan.report.parts import Part, VideoPart, part_id
+from emoscan.report.videos import videos_of
 from emoscan.report.words import shown
 from emoscan.timeline.options import EpisodeOptions
 from emoscan.timeline.read import no_timeline, read_timeline
@@ -22,7 +23,8 @@ from emoscan.timeline.writers import refuse_existing, whole_file
 
 TimelineLike = str | os.PathLike[str] | pd.DataFrame
 _SUFFIXES = tuple(f".{table_format.value}" for table_format in TableFormat)
-Pictures = dict[tuple[int, int], str]
+# By the element of the part, the number of the track, and the frame.
+Pictures = dict[tuple[str, int, int], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,15 @@ class _Table:
     parts: Sequence[Part]
 
 
+@dataclass(frozen=True, slots=True)
+class _Filmed:
+    """A part, its rows, and the file of its video."""
+
+    part: VideoPart
+    rows: pd.DataFrame
+    video: Path
+
+
 def write_report(
     timelines: TimelineLike | Sequence[TimelineLike],
     out: str | os.PathLike[str] | None = None,
@@ -65,7 +76,8 @@ def write_report(
     refuse_existing(target, overwrite=options.overwrite)
     plotly = _plotly()
     tables = list(_read(timelines, episodes))
-    pictures = _pictures(tables, video=options.video, listener=listener)
+    videos = _videos(tables, options.video)
+    pictures = _pictures(videos, listener=listener)
     from emoscan.report.render import Page, render
 
     parts = [part for table in tables for part in table.parts]
@@ -74,7 +86,7 @@ def write_report(
         parts=parts,
         empty_files=[table.file for table in tables if not table.parts],
         pictures=pictures,
-        has_pictures=options.video is not None,
+        pictured=videos.keys(),
         episodes=episodes,
     )
     html = render(page, plotly=plotly)
@@ -133,21 +145,50 @@ def _files(path: Path) -> Iterator[tuple[Path, str]]:
             raise no_timeline(match)
 
 
-def _pictures(tables: Sequence[_Table], *, video: Path | None, listener: Listener) -> Pictures:
-    """The face at each apex, where a video is given."""
-    if video is None:
+def _videos(tables: Sequence[_Table], videos: Sequence[Path]) -> dict[str, _Filmed]:
+    """The parts of which there is a video, by the ids of their elements."""
+    if not videos:
         return {}
-    shown_tables = [table for table in tables if table.parts]
-    parts = [part for table in shown_tables for part in table.parts]
-    if len(parts) != 1 or not isinstance(parts[0], VideoPart):
-        raise UsageError("--video goes with the timeline of one video; make one page for each.")
+    parts = [(table, part) for table in tables for part in table.parts]
+    filmed = {
+        part_id(number): (table.rows, part)
+        for number, (table, part) in enumerate(parts, start=1)
+        if isinstance(part, VideoPart)
+    }
+    found = videos_of([part.source for _, part in filmed.values()], videos)
+    return {
+        name: _Filmed(part, rows[rows["source"] == part.source], found[place])
+        for place, (name, (rows, part)) in enumerate(filmed.items())
+        if place in found
+    }
+
+
+def _pictures(videos: Mapping[str, _Filmed], *, listener: Listener) -> Pictures:
+    """The face at each apex; of very many those with the highest peaks."""
+    if not videos:
+        return {}
     from emoscan.report.render import MOST_PICTURES
     from emoscan.report.thumbnails import apex_faces
 
-    listed = [(track, episode) for track in parts[0].tracks for episode in track.listed]
-    highest = sorted(listed, key=lambda pair: -pair[1].peak)[:MOST_PICTURES]
-    apexes = [(track.number, episode.apex_frame) for track, episode in highest]
-    return apex_faces(shown_tables[0].rows, apexes, video=video, listener=listener)
+    listed = [
+        (name, track.number, episode)
+        for name, filmed in videos.items()
+        for track in filmed.part.tracks
+        for episode in track.listed
+    ]
+    highest = sorted(listed, key=lambda entry: -entry[2].peak)[:MOST_PICTURES]
+    pictures: Pictures = {}
+    for name, filmed in videos.items():
+        apexes = [(track, episode.apex_frame) for part, track, episode in highest if part == name]
+        faces = apex_faces(
+            filmed.rows,
+            apexes,
+            video=filmed.video,
+            table=filmed.part.file,
+            listener=listener,
+        )
+        pictures |= {(name, *key): picture for key, picture in faces.items()}
+    return pictures
 
 
 def _title(wanted: str | None, parts: Sequence[Part]) -> str:

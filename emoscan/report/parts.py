@@ -103,8 +103,12 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoPart(Table):
-    """One video of a timeline. Times are those of the frames that were looked at."""
+    """One video of a timeline, called `source` there.
 
+    Times are those of the frames that were looked at.
+    """
+
+    source: str
     start_s: float
     end_s: float
     frames: int
@@ -181,3 +185,8 @@ class PhotoPart(Table):
 
 
 Part = VideoPart | PhotoPart
+
+
+def part_id(number: int) -> str:
+    """The element of the `number`th part of a page, from 1."""
+    return f"part-{number}"

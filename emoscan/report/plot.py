@@ -15,11 +15,10 @@ from emoscan.report.plot_options import PlotOptions
 from emoscan.report.plot_photos import draw_photos
 from emoscan.report.plot_style import STYLE
 from emoscan.report.plot_tracks import draw_tracks
-from emoscan.timeline.durations import face_rows
+from emoscan.timeline.durations import are_photos, face_rows
 from emoscan.timeline.named_tracks import (
     NamedTrack,
     chosen,
-    holds_photos,
     named_tracks,
     one_video,
 )
@@ -84,7 +83,7 @@ def write_plot(timeline: Path, options: PlotOptions, episodes: EpisodeOptions) -
 
 def _draw(timeline: pd.DataFrame, options: PlotOptions, episodes: EpisodeOptions) -> Plot:
     with mpl.rc_context(STYLE):
-        if holds_photos(timeline):
+        if are_photos(timeline):
             if options.track or options.source or (options.start_s, options.end_s) != (None, None):
                 raise UsageError(
                     "Photos have no tracks and no time: leave --track, --source, --start and "

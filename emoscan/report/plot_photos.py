@@ -3,6 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
+from emoscan.errors import UsageError
 from emoscan.report.plot_options import PlotOptions
 from emoscan.report.plot_style import CM_PER_INCH, ORDER, SMALL_PT, area
 from emoscan.timeline.durations import FRAME
@@ -12,8 +13,13 @@ HEIGHT_CM = 5.5
 
 
 def draw_photos(timeline: pd.DataFrame, options: PlotOptions) -> Figure:
-    """A bar for each class: its share of the faces, with the number of faces beside it."""
+    """A bar for each class: its share of the faces, with the number of faces beside it.
+
+    Raises UsageError where there is no face.
+    """
     faces = timeline[timeline["status"] == Status.FACE]
+    if not len(faces):
+        raise UsageError("No face was found in these photos: there is nothing to draw.")
     counts = faces["emotion"].value_counts()
     size_cm = options.width_cm, options.height_cm or HEIGHT_CM
     figure = Figure(figsize=(size_cm[0] / CM_PER_INCH, size_cm[1] / CM_PER_INCH))

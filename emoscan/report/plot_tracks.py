@@ -12,6 +12,7 @@ from matplotlib.legend_handler import HandlerTuple
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
 from emoscan.emotions import EMOTIONS, Emotion
 from emoscan.errors import UsageError
@@ -49,7 +50,9 @@ TICK_CM = 1.4
 STRIP_TOP, STRIP_BOTTOM = -0.08, -0.3  # the strip lies below the scores' zero
 LINE_HEIGHT = 1.3
 THIN = 0.03
-SAMPLES = 600  # at which a place for a word is looked for
+SAMPLES = 600  # at which a place for a word in an area is looked for
+LINE_SAMPLES = 2400  # likewise above or below a line: no spike of another one is to be missed
+CLEAR = 0.03  # between a word and any line
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +68,15 @@ class Scale:
         """How much time so many centimetres are."""
         return cm * (self.end_s - self.start_s) / self.width_cm
 
+    @property
+    def word_height(self) -> float:
+        """How much score the height of a word is."""
+        return SMALL_PT / PT_PER_CM / self.unit_cm
+
     def fits(self, word: str, *, seconds: float, score: float) -> bool:
         """Whether a word fits into a box of this size."""
         is_wide_enough = self.seconds(text_width_cm(word, SMALL_PT)) <= seconds
-        return is_wide_enough and score * self.unit_cm >= SMALL_PT / PT_PER_CM * LINE_HEIGHT
+        return is_wide_enough and score >= self.word_height * LINE_HEIGHT
 
 
 def draw_tracks(
@@ -191,6 +199,7 @@ def _draw_scores(axes: Axes, curve: Curve, scale: Scale, style: PlotStyle) -> No
     if style is PlotStyle.LINES:
         for emotion, scores in zip(ORDER, curve.scores[:, places].T, strict=True):
             axes.plot(curve.times_s, scores, **_line(emotion))
+        _name_lines(axes, curve, scale)
         return
     grid_s = np.linspace(scale.start_s, scale.end_s, SAMPLES)
     edges, at_grid = (
@@ -227,7 +236,7 @@ def _name_area(
 ) -> None:
     """Write the class where its area is highest over the whole word, if it fits there."""
     word_s = scale.seconds(text_width_cm(emotion.value, SMALL_PT))
-    width = 1 + int(np.ceil(word_s / (grid_s[1] - grid_s[0])))
+    width = _samples(word_s, grid_s)
     if width > len(grid_s):
         return
     low = sliding_window_view(edges[0], width).max(axis=1)
@@ -238,6 +247,65 @@ def _name_area(
     if scale.fits(emotion.value, seconds=word_s, score=room[best]):
         middle_s = grid_s[best : best + width].mean()
         _write(axes, emotion, middle_s, (low[best] + high[best]) / 2)
+
+
+def _samples(word_s: float, grid_s: Numbers) -> int:
+    """How many samples a word covers."""
+    return 1 + int(np.ceil(word_s / (grid_s[1] - grid_s[0])))
+
+
+def _name_lines(axes: Axes, curve: Curve, scale: Scale) -> None:
+    """Write each class at its line where that runs above all others, if there is room for it."""
+    grid_s = np.linspace(scale.start_s, scale.end_s, LINE_SAMPLES)
+    scores = curve.at(grid_s)
+    is_free = ~np.isnan(scores[:, 0])  # NaN: the face is away
+    for place in np.argsort(-np.nan_to_num(scores).max(axis=0), kind="stable"):  # highest first
+        word = _word_at_line(scores, int(place), is_free=is_free, grid_s=grid_s, scale=scale)
+        if word is not None:
+            is_free[word.samples] = False
+            middle_s = grid_s[word.samples].mean()
+            axes.text(
+                middle_s, word.score, EMOTIONS[place], ha="center", va="center", size=SMALL_PT
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """The samples of time that a word covers, and the score at which its middle lies."""
+
+    samples: slice
+    score: float
+
+
+def _word_at_line(
+    scores: Numbers,
+    place: int,
+    *,
+    is_free: NDArray[np.bool_],
+    grid_s: Numbers,
+    scale: Scale,
+) -> _Word | None:
+    """Where a class is best written: over a peak that tops all (N, 7) lines, or below a plateau.
+
+    Words are nowhere on a line, and no two of them share a sample.
+    """
+    width = _samples(scale.seconds(text_width_cm(EMOTIONS[place], SMALL_PT)), grid_s)
+    if width > len(grid_s):
+        return None
+    lines = sliding_window_view(scores[:, place], width)
+    low, high = lines.min(axis=1), lines.max(axis=1)
+    middle = lines[:, width // 2]
+    rest = sliding_window_view(np.delete(scores, place, axis=1).max(axis=1), width).max(axis=1)
+    free = sliding_window_view(is_free, width).all(axis=1)
+    fits_over = (middle >= high - CLEAR) & (high + CLEAR + scale.word_height <= 1 + CLEAR)
+    fits_below = low - 2 * CLEAR - scale.word_height > rest
+    worth = np.where(free & (fits_over | fits_below), middle - rest, -np.inf)
+    best = int(worth.argmax())
+    if worth[best] < CLEAR:
+        return None
+    away = CLEAR + scale.word_height / 2
+    score = high[best] + away if fits_over[best] else low[best] - away
+    return _Word(slice(best, best + width), float(score))
 
 
 def _draw_episodes(axes: Axes, episodes: pd.DataFrame, scale: Scale) -> None:

@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from importlib.metadata import version
@@ -16,7 +16,7 @@ from markupsafe import Markup
 from emoscan.media.find import counted
 from emoscan.palette import COLOURS
 from emoscan.report import facts
-from emoscan.report.parts import OPEN_TRACKS, Part, VideoPart
+from emoscan.report.parts import OPEN_TRACKS, Part, VideoPart, part_id
 from emoscan.report.strokes import number
 from emoscan.report.thin import Curve, fitting, levels
 from emoscan.report.words import clock, percent, span
@@ -35,13 +35,17 @@ FULL_SCORE = 2**16 - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """What is on a page; `pictures` are data URIs by number of track and frame."""
+    """What is on a page.
+
+    `pictures` are data URIs by part, number of track and frame; `pictured` are the parts of which
+    there is a video.
+    """
 
     title: str
     parts: Sequence[Part]
     empty_files: Sequence[str]
-    pictures: Mapping[tuple[int, int], str]
-    has_pictures: bool
+    pictures: Mapping[tuple[str, int, int], str]
+    pictured: Collection[str]
     episodes: EpisodeOptions
 
     @property
@@ -61,7 +65,7 @@ class _Figures:
 
 def render(page: Page, *, plotly: str) -> bytes:
     """The whole page in UTF-8."""
-    part_ids = [f"part-{number}" for number in range(1, len(page.parts) + 1)]
+    part_ids = [part_id(number) for number in range(1, len(page.parts) + 1)]
     figures = _figures(page.parts, part_ids)
     plotly = plotly if page.has_figures else ""
     js = _resource("page.js")
@@ -96,9 +100,9 @@ def _figures(parts: Sequence[Part], part_ids: Sequence[str]) -> _Figures:
     remaining = iter(curves)
     ids: dict[tuple[str, int], str] = {}
     drawn: list[dict[str, Any]] = []
-    for place, (part_id, part) in enumerate(videos):
+    for place, (of_part, part) in enumerate(videos):
         for track in part.tracks:
-            name = ids[part_id, track.number] = f"figure-{len(drawn) + 1}"
+            name = ids[of_part, track.number] = f"figure-{len(drawn) + 1}"
             packed = [encode(level, start_s=part.start_s) for level in levels(next(remaining))]
             drawn.append({"id": name, "part": place, "levels": packed})
     spans = [{"start": part.start_s, "end": part.end_s} for _, part in videos]

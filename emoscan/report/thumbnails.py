@@ -32,9 +32,14 @@ JUST_AFTER_S = 5e-5
 
 
 def apex_faces(
-    timeline: pd.DataFrame, apexes: Iterable[tuple[int, int]], *, video: Path, listener: Listener
+    timeline: pd.DataFrame,
+    apexes: Iterable[tuple[int, int]],
+    *,
+    video: Path,
+    table: str = "The timeline",
+    listener: Listener,
 ) -> FacePictures:
-    """A picture for each (track, frame) whose frame can be read.
+    """A picture for each (track, frame) whose frame can be read; `table` names the timeline.
 
     Raises MediaError for what is no video, UsageError for one that is not the timeline's.
     """
@@ -44,7 +49,7 @@ def apex_faces(
     by_frame: dict[Any, pd.DataFrame] = dict(list(faces.groupby("frame")))
     pictures: FacePictures = {}
     with DecoderProcess() as decoder, decoder.open(MediaFile(video, video.name)) as source:
-        check_video(timeline, source.info, source.time_s, table="The timeline", name=video.name)
+        check_video(timeline, source.info, source.time_s, table=table, name=video.name)
         listener(FileStarted(video.name, len(by_frame)))
         for done, frame in enumerate(_frames(source, faces), start=1):
             pictures |= _pictures(frame, by_frame[frame.index])

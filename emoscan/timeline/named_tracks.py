@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from emoscan.errors import UsageError
-from emoscan.timeline.durations import face_rows
+from emoscan.timeline.durations import are_photos, face_rows
 from emoscan.timeline.schema import Status
 
 MOST_NAMED = 8
@@ -28,19 +28,13 @@ class NamedTrack:
     in_view_s: float
 
 
-def holds_photos(timeline: pd.DataFrame) -> bool:
-    """Whether its faces have no time."""
-    faces = timeline[timeline["status"] == Status.FACE]
-    return len(faces) > 0 and bool(faces["time_s"].isna().all())
-
-
 def one_video(timeline: pd.DataFrame, source: str | None, *, purpose: str) -> pd.DataFrame:
     """The rows of one video that have a time.
 
     `source` is needed where the timeline holds several; `purpose`, such as “A figure of tracks”,
     begins the sentence for photos. Raises UsageError where there is no such video, or no face.
     """
-    if holds_photos(timeline):
+    if are_photos(timeline):
         raise UsageError(f"{purpose} needs the timeline of a video: photos have no time.")
     sources = list(dict.fromkeys(timeline["source"].astype(str)))
     if source is not None and source not in sources:

@@ -33,16 +33,25 @@ def encode(
     """The table; what is absent is null, in CSV empty.
 
     JSON is one array of objects, JSON lines one object a line, both with the columns as keys. In
-    text numbers are rounded to DECIMALS; Parquet has them in full, and the metadata.
+    text numbers are rounded to DECIMALS; Parquet has them in full, and the metadata. In CSV what
+    is true is TRUE, as R, pandas and spreadsheets read it.
     """
     if result_format is ResultFormat.PARQUET:
         return _parquet(table, metadata or {})
     if result_format is ResultFormat.CSV:
-        return table.round(DECIMALS).to_csv(index=False, lineterminator="\n").encode()
+        return _in_words(table.round(DECIMALS)).to_csv(index=False, lineterminator="\n").encode()
     lines = [json.dumps(row, ensure_ascii=False, allow_nan=False) for row in _objects(table)]
     if result_format is ResultFormat.JSONL:
         return "".join(f"{line}\n" for line in lines).encode()
     return ("[\n" + ",\n".join(lines) + "\n]\n").encode()
+
+
+def _in_words(table: pd.DataFrame) -> pd.DataFrame:
+    """R takes pandas' own “True” for a word."""
+    truths = table.select_dtypes("bool").columns
+    return table.assign(
+        **{name: table[name].map({True: "TRUE", False: "FALSE"}) for name in truths}
+    )
 
 
 def write_result(

@@ -58,6 +58,8 @@ def test_episodes_are_csv_where_nobody_reads(run, table) -> None:
     assert list(first) == list(COLUMNS)
     assert (first["track"], first["label"], first["emotion"]) == ("1", "", "happy")
     assert (first["onset_s"], first["offset_s"], first["duration_s"]) == ("1.0", "3.0", "2.0")
+    # R takes “True” for a word.
+    assert (first["offset_cut"], second["offset_cut"]) == ("FALSE", "TRUE")
     assert (first["onset_frame"], first["offset_frame"], first["peak"]) == ("25", "74", "0.9")
     assert (second["label"], second["onset_s"]) == ("Ben", "2.0")
 
@@ -311,3 +313,10 @@ def test_numbers_to_be_read() -> None:
     ]  # fmt: skip
     assert [percent(share) for share in (0, 0.001, 0.504, 1)] == ["0%", "<1%", "50%", "100%"]
     assert [signed(value) for value in (-0.001, 0.5, -0.126)] == ["+0.00", "+0.50", "-0.13"]
+
+
+def test_windows_are_shown_where_there_are_some(on_a_terminal, table, tmp_path) -> None:
+    """Two videos do not end together, which makes no windows of them."""
+    longer = save(timeline(happy_for(1, 3, until_s=6.0, source="b.mp4")), tmp_path / "b.parquet")
+    assert "from" not in on_a_terminal("summary", table, longer).out
+    assert "from" in on_a_terminal("summary", table, "--window", "1s").out

@@ -88,7 +88,9 @@ def test_edits_make_a_new_table_of_the_same_format(run, table, suffix) -> None:
         "tracks", path, "--merge", "1,3", "--label", "3=Jörg = G", "--drop", "2", "--drop", "4"
     )
     assert result.code == 0 and result.out == "" and path.read_bytes() == before
-    assert result.err == f"4 tracks became 1; 4 faces dropped → talk.edited.{suffix}\n"
+    assert result.err == (
+        f"4 tracks became 1, 1 with a label; 4 faces dropped → talk.edited.{suffix}\n"
+    )
     edited = emoscan.read_timeline(f"talk.edited.{suffix}")
     assert edited["track"].dropna().unique().tolist() == [1]
     assert edited["label"].dropna().unique().tolist() == ["Jörg = G"]

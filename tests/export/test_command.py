@@ -10,12 +10,13 @@ import emoscan
 from tests.tracks import empty, face, timeline, two_episodes, write
 
 
-def test_three_formats_by_default_names(run) -> None:
+def test_each_format_by_default_names(run) -> None:
     table = write(Path("interview.emotions.parquet"), two_episodes())
     for kind, name in [
         ("elan", "interview.emotions.eaf"),
         ("praat", "interview.emotions.TextGrid"),
         ("wide", "interview.emotions.track-1.csv"),
+        ("vtt", "interview.emotions.vtt"),
     ]:
         result = run("export", table, "--to", kind)
         assert (result.code, result.out) == (0, ""), result.err
@@ -53,7 +54,7 @@ def test_episodes_follow_the_options(run) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ((), "Say with --to what to write: elan, praat or wide."),
+        ((), "Say with --to what to write: elan, praat, wide or vtt."),
         (("--to", "elan", "--out", "x.txt"), "“x.txt” should end with .eaf, for --to elan."),
         (("--to", "elan", "--track", "9"), "Track 9 is not in this timeline; there are: 1."),
         (("--to", "wide", "--source", "b.mp4"), "“b.mp4” is not in this timeline; it holds clip."),
@@ -62,7 +63,9 @@ def test_episodes_follow_the_options(run) -> None:
         (("--to", "excel"), "excel"),
         (("--to", "elan", "--apexes"), "--apexes is for --to praat, not elan."),
         (("--out", "x.csv", "--apexes"), "--apexes is for --to praat, not wide."),
-        (("--to", "praat", "--step", "0.1"), "--step is for --to wide, not praat."),
+        (("--to", "praat", "--step", "0.1"), "--step is for --to wide, or --to elan --scores, not"),
+        (("--to", "elan", "--step", "0.1"), "--step is for --to wide, or --to elan --scores, not"),
+        (("--to", "wide", "--scores"), "--scores is for --to elan, not wide."),
     ],
 )
 def test_what_does_not_fit_is_one_sentence(run, words, sentence) -> None:
@@ -72,7 +75,7 @@ def test_what_does_not_fit_is_one_sentence(run, words, sentence) -> None:
     assert sorted(path.name for path in Path().iterdir()) == ["t.parquet"]
 
 
-@pytest.mark.parametrize("kind", ["elan", "praat", "wide"])
+@pytest.mark.parametrize("kind", ["elan", "praat", "wide", "vtt"])
 def test_photos_empty_timelines_and_those_without_a_face_are_refused(run, kind) -> None:
     photos = write(Path("photos.parquet"), [face(0, None, track=None)])
     result = run("export", photos, "--to", kind)

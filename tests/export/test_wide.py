@@ -122,6 +122,9 @@ def test_steps_that_make_no_sense(tmp_path) -> None:
     for step_s, reason in [(0, "more than 0 seconds"), (1e-9, "more than 20,000,000 rows")]:
         with pytest.raises(emoscan.EmoscanError, match=reason):
             emoscan.export_timeline(table, to="wide", out=tmp_path, step_s=step_s)
+    crowd = write(tmp_path / "crowd.parquet", [face(i, i, track=i % 50) for i in range(1000)])
+    with pytest.raises(emoscan.EmoscanError, match=r"20,000,000 rows for 50 tracks.*--track"):
+        emoscan.export_timeline(crowd, to="wide", out=tmp_path, step_s=0.002)
     single = write(tmp_path / "single.parquet", [face(0, 0.0)])
     with pytest.raises(emoscan.EmoscanError, match="With a single frame there is no step"):
         emoscan.export_timeline(single, to="wide", out=tmp_path)

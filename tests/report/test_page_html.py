@@ -110,8 +110,8 @@ def test_a_page_that_exists_is_replaced_only_if_asked(run, table):
         (["v.mp4"], 2, "v.mp4 is a video, not a timeline: scan it first with emoscan video"),
         (["empty"], 2, "empty holds no timelines"),
         (["t.parquet", "--out", "t.parquet/page.html"], 7, "cannot be written"),
-        (["t.parquet", "photos.csv", "--video", "v.mp4"], 2, "--video goes with the timeline of"),
-        (["photos.csv", "--video", "v.mp4"], 2, "--video goes with the timeline of one video"),
+        (["t.parquet", "photos.csv", "--video", "none.mp4"], 5, "none.mp4"),
+        (["photos.csv", "--video", "v.mp4"], 2, "--video goes with timelines of videos"),
         (["t.parquet", "--video", "none.mp4"], 5, "none.mp4"),
     ],
 )

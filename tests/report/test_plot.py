@@ -42,6 +42,48 @@ def test_lines_are_the_smoothed_scores_and_break_at_gaps(tmp_path) -> None:
     assert np.nanmin(scores) == pytest.approx(0.94)
 
 
+def test_lines_are_named_where_they_run_above_the_others(tmp_path) -> None:
+    """Seven lines alike in grayscale: whoever prints the figure reads which is which."""
+    (axes,) = emoscan.plot_timeline(timeline(tmp_path, two_episodes()), LINES).axes
+    in_panel = [text for text in axes.texts if text.get_position()[1] > 0]
+    places = {text.get_text(): text.get_position() for text in in_panel}
+    assert sorted(places) == ["happy", "sad"] and len(in_panel) == 2
+    happy, sad = places["happy"], places["sad"]
+    assert 0 < happy[0] < 1 < sad[0] < 2 and happy[1] < 0.94  # below: over it the panel ends
+
+
+def test_no_name_lies_on_a_line_or_on_another_name(tmp_path) -> None:
+    rng = np.random.default_rng(5)
+    classes = rng.choice(["happy", "sad", "fear", "angry", "neutral"], 30)
+    rows = [
+        face(i, i * 0.04, str(classes[i // 25]), float(rng.uniform(0.3, 0.75)))
+        if i % 200 < 190 else empty(i, i * 0.04)
+        for i in range(750)
+    ]  # fmt: skip
+    figure = emoscan.plot_timeline(timeline(tmp_path, rows), LINES)
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    boxes = [text.get_window_extent() for text in axes.texts if text.get_position()[1] > 0]
+    assert len(boxes) >= 3
+    curves = [line for line in axes.lines if len(line.get_xdata()) > 2]
+    for box in boxes:
+        assert sum(box.overlaps(other) for other in boxes) == 1
+        for line in curves:
+            xy = axes.transData.transform(np.column_stack([line.get_xdata(), line.get_ydata()]))
+            assert not (
+                (xy[:, 0] > box.x0)
+                & (xy[:, 0] < box.x1)
+                & (xy[:, 1] > box.y0)
+                & (xy[:, 1] < box.y1)
+            ).any()
+
+
+def test_lines_that_are_too_close_have_no_name(tmp_path) -> None:
+    rows = [face(i, i * 0.04, score=1 / 7) for i in range(50)]
+    (axes,) = emoscan.plot_timeline(timeline(tmp_path, rows), LINES).axes
+    assert words(axes) == []
+
+
 def test_even_a_single_missing_frame_is_a_gap(tmp_path) -> None:
     rows = [empty(i, i * 0.04) if i == 12 else face(i, i * 0.04) for i in range(25)]
     (axes,) = emoscan.plot_timeline(timeline(tmp_path, rows), LINES).axes
@@ -228,6 +270,14 @@ def test_photos_are_bars_of_shares(run) -> None:
     for option in (("--track", "1"), ("--end", "5")):
         refused = run("plot", photos, "-o", "b.pdf", *option)
         assert refused.code == 2 and "Photos have no tracks and no time" in refused.err
+
+
+def test_photos_without_a_face_are_refused_as_photos(run) -> None:
+    nobody = write(Path("photos.csv"), [empty(0, None, source=f"{i}.jpg") for i in range(3)])
+    result = run("plot", nobody, "-o", "bars.pdf")
+    assert result.code == 2 and "No face was found in these photos" in result.err
+    result = run("export", nobody, "--to", "praat")
+    assert result.code == 2 and "photos have no time" in result.err
 
 
 @pytest.mark.parametrize(
