@@ -46,6 +46,20 @@ def test_the_cascades_networks_agree(cache) -> None:
         assert torch.allclose(*out, atol=1e-3), name
 
 
+@pytest.mark.parametrize(
+    "backend", [Backend.TORCH, pytest.param(Backend.OPENVINO, marks=needs_openvino)]
+)
+def test_bytes_give_what_the_same_numbers_in_float_give(cache, backend: Backend) -> None:
+    networks = load_networks(serving_runtime("cpu", backend=backend))
+    random = torch.Generator().manual_seed(0)
+    shapes = {"proposal": (2, 50, 83, 3), "refinement": (5, 24, 24, 3), "output": (3, 48, 48, 3)}
+    for name, shape in shapes.items():
+        pixels = torch.randint(256, shape, generator=random, dtype=torch.uint8).permute(0, 3, 1, 2)
+        forward = getattr(networks, name).forward
+        with torch.inference_mode():
+            assert forward(pixels).equal(forward(pixels.float())), name
+
+
 @needs_openvino
 def test_the_classifier_agrees(cache) -> None:
     crops = np.random.default_rng(0).integers(0, 255, (6, 48, 48), np.uint8)

@@ -284,8 +284,7 @@ class FaceDetector:
         return out
 
     def _run_batch(self, network: Network, images: torch.Tensor) -> torch.Tensor:
-        levels = images.to(self._device).float().permute(0, 3, 1, 2)
-        return network.forward(levels)
+        return network.forward(images.to(self._device).permute(0, 3, 1, 2))
 
     def faces(self, found: Candidates, *, followed: bool) -> Faces:
         """What is left of one frame's candidates of O-Net, largest first."""

@@ -1,8 +1,8 @@
 """MTCNN's three networks (Zhang et al. 2016, arXiv 1604.02878) with facenet-pytorch's weights.
 
-Each takes (N, 3, H, W) float32 RGB in 0..255 and gives, for each place that it looks at, two
-logits (no face, face), the offsets of the box's four sides in shares of its width and height and,
-from O-Net, x and then y of five landmarks, likewise.
+Each takes (N, 3, H, W) float32 or uint8 RGB in 0..255 and gives, for each place that it looks at,
+two logits (no face, face), the offsets of the box's four sides in shares of its width and height
+and, from O-Net, x and then y of five landmarks, likewise.
 """
 
 from collections import OrderedDict

@@ -311,9 +311,10 @@ def _word_at_line(
 def _draw_episodes(axes: Axes, episodes: pd.DataFrame, scale: Scale) -> None:
     height = STRIP_TOP - STRIP_BOTTOM
     for emotion in ORDER:  # a patch each would take a minute for the thousands of four hours
-        spans_s = episodes.loc[episodes["emotion"] == emotion.value, ["onset_s", "duration_s"]]
-        if len(spans_s):
-            axes.broken_barh(spans_s.to_numpy(), (STRIP_BOTTOM, height), **area(emotion))
+        own = episodes[episodes["emotion"] == emotion.value]
+        if len(own):
+            spans_s = list(zip(own["onset_s"], own["duration_s"], strict=True))
+            axes.broken_barh(spans_s, (STRIP_BOTTOM, height), **area(emotion))
     in_view = (episodes["offset_s"] > scale.start_s) & (episodes["onset_s"] < scale.end_s)
     for episode in episodes[in_view].to_dict("records"):
         emotion = Emotion(episode["emotion"])
