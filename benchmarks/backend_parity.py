@@ -58,7 +58,8 @@ def _crops(
     detector = FaceDetector(choose_runtime("cpu"))
     for batch in _batches(folder, every):
         for frame, faces in zip(batch, detector.detect_frames(batch), strict=True):
-            yield crop_faces(frame.gray(), faces.boxes, classifier.about.crop)
+            about = classifier.about
+            yield crop_faces(frame.gray(), faces.boxes, about.crop, landmarks=faces.landmarks)
 
 
 def _batches(folder: Path, every: int) -> Iterator[list[Frame]]:

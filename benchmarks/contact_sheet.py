@@ -154,10 +154,11 @@ class Viewer:
     def look_at(self, frame: Frame) -> int:
         """Add the faces of a frame from left to right; how many there are."""
         least_px = self._min_face.in_px(frame.height)
-        boxes = self._detector.detect([frame.rgb()], min_faces_px=[least_px])[0].boxes
-        boxes = boxes[np.argsort(boxes[:, 0] + boxes[:, 2], kind="stable")]
+        faces = self._detector.detect([frame.rgb()], min_faces_px=[least_px])[0]
+        order = np.argsort(faces.boxes[:, 0] + faces.boxes[:, 2], kind="stable")
+        boxes, landmarks = faces.boxes[order], faces.landmarks[order]
         for classifier, seen in zip(self.classifiers, self.faces, strict=True):
-            crops = crop_faces(frame.gray(), boxes, classifier.about.crop)
+            crops = crop_faces(frame.gray(), boxes, classifier.about.crop, landmarks=landmarks)
             seen.extend(self._faces(frame.source, crops, classifier))
         self._seen.add(frame.source)
         return len(boxes)

@@ -79,3 +79,54 @@ def test_shrinking_does_not_overshoot(side: float) -> None:
     image[:, 40:] = 200
     crop = cut_square(image, left=4.3, top=3.1, side=side, out_px=24)
     assert crop.min() == 50 and crop.max() <= 200
+
+
+def waves(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Levels that differ everywhere, and slowly enough to be sampled."""
+    return 128 + 60 * np.sin(x / 17) * np.cos(y / 23) + 50 * np.sin((x + 2 * y) / 41)
+
+
+WAVES = np.round(waves(*np.indices((400, 400))[::-1])).astype(np.uint8)
+
+
+def expected_waves(left: float, top: float, side: float, *, turn_deg: float) -> np.ndarray:
+    """In the middles of 24 by 24 cells of a square turned clockwise about its middle."""
+    across, down = np.meshgrid(*[((np.arange(24) + 0.5) / 24 - 0.5) * side] * 2)
+    turn = np.exp(1j * np.radians(turn_deg)) * (across + 1j * down)
+    return waves(left + side / 2 - 0.5 + turn.real, top + side / 2 - 0.5 + turn.imag)
+
+
+@pytest.mark.parametrize("turn_deg", [-150.0, -45.0, -12.3, 3.0, 25.0, 90.0])
+@pytest.mark.parametrize("side", [11.0, 24.0, 29.3, 41.0, 77.0, 118.6])
+def test_a_turned_square_shows_what_lies_there(side: float, turn_deg: float) -> None:
+    place = {"left": 203.3, "top": 190.8, "side": side}
+    crop = cut_square(WAVES, **place, out_px=24, turn_deg=turn_deg)
+    assert np.abs(crop - expected_waves(**place, turn_deg=turn_deg)).max() <= 5
+
+
+@pytest.mark.parametrize("turn_deg", [-90.0, 90.0])
+@pytest.mark.parametrize("side", [24.0, 96.0, 240.0])
+def test_a_quarter_of_a_turn_is_that_of_the_square(side: float, turn_deg: float) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (300, 300), np.uint8)
+    place = {"left": 17.0, "top": 25.0, "side": side, "out_px": 24}
+    upright = cut_square(image, **place).astype(int)
+    turned = cut_square(image, **place, turn_deg=turn_deg)
+    assert np.abs(np.rot90(upright, round(turn_deg / 90)) - turned).max() <= 2
+
+
+@pytest.mark.parametrize("turn_deg", [20.0, 45.0])
+def test_a_turned_square_is_averaged_too(turn_deg: float) -> None:
+    """A checkerboard of single pixels is gray from afar, from any angle."""
+    board = (np.indices((960, 960)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    for side in (100.0, 300.0, 600.0):
+        crop = cut_square(board, left=180, top=180, side=side, out_px=24, turn_deg=turn_deg)
+        assert np.abs(crop.astype(int) - 127.5).max() <= 16
+
+
+@pytest.mark.parametrize("side", [20.0, 60.0, 300.0])
+def test_turned_or_not_a_square_without_a_turn_is_the_same_bits(side: float) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
+    place = {"left": -3.7, "top": 15.2, "side": side, "out_px": 24}
+    for turn_deg in (0.0, -0.0):
+        turned = cut_square(image, **place, turn_deg=turn_deg)
+        assert np.array_equal(turned, cut_square(image, **place))

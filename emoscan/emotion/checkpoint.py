@@ -20,13 +20,16 @@ from emoscan.errors import MissingPartError
 
 HEADER_KEY = "emoscan"
 MOST_SIDE_PX = 1024  # far beyond what a face's expression needs
+# What weights mean that were written before there was such a setting: it came with the measurement
+# of those that shipped then, and changes no pixel of an upright face.
+OLDER_CROP = {"upright_beyond_deg": 10.0}
 SHIPPED_MODEL = "emoscan-resnet18-3"
 SHIPPED_SHA256 = "c4004376ae5ccc318739529c4a655a4975bdbbd1fe966bb884c9343d0ca4aef1"
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What a weights file says of itself, all of it required.
+    """What a weights file says of itself, all of it required but what OLDER_CROP supplies.
 
     `metrics` and `training_data` are free-form; `temperature` divides the logits before the
     softmax; `labels` are in the order of the network's outputs.
@@ -124,7 +127,7 @@ def _from_dict(settings: dict[str, Any]) -> Checkpoint:
         model_id=str(settings["model_id"]),
         architecture=str(settings["architecture"]),
         labels=tuple(map(str, settings["labels"])),
-        crop=CropSettings(**_require(settings["crop"], CropSettings)),
+        crop=CropSettings(**_require(OLDER_CROP | settings["crop"], CropSettings)),
         normalisation=Normalisation(**_require(settings["normalisation"], Normalisation)),
         temperature=float(settings["temperature"]),
         metrics=dict(settings["metrics"]),
@@ -134,6 +137,8 @@ def _from_dict(settings: dict[str, Any]) -> Checkpoint:
     scales = (about.temperature, norm.std, crop.side_px, crop.side_per_box_height)
     if not all(0 < scale < math.inf for scale in scales) or not math.isfinite(norm.mean):
         raise ValueError("temperature, std and sides must be above 0, and all numbers finite")
+    if not math.isfinite(crop.upright_beyond_deg) or crop.upright_beyond_deg < 0:
+        raise ValueError("crop.upright_beyond_deg must be a number from 0 on")
     if not isinstance(crop.side_px, int) or crop.side_px > MOST_SIDE_PX:
         raise ValueError(f"crop.side_px must be a whole number of at most {MOST_SIDE_PX}")
     return about

@@ -38,7 +38,7 @@ class EmotionClassifier:
     def classify(self, frames: Sequence[Frame], faces: Sequence[Faces]) -> list[Emotions]:
         """One Emotions a frame, for its faces in their order."""
         crops = [
-            crop_faces(frame.rgb(), its_faces.boxes, self.about.crop)
+            crop_faces(frame.rgb(), its_faces.boxes, self.about.crop, landmarks=its_faces.landmarks)
             for frame, its_faces in zip(frames, faces, strict=True)
         ]
         if not crops:

@@ -33,6 +33,7 @@ ABOUT = Checkpoint(
     metrics={"PrivateTest": {"accuracy": 0.5}},
     training_data={"name": "none"},
 )
+CROP = asdict(ABOUT.crop)
 STATE = {"weight": torch.arange(4.0)}
 
 
@@ -60,6 +61,21 @@ def test_a_checkpoint_comes_back_as_it_was_saved(tmp_path) -> None:
     assert loaded.sha256 == hashlib.sha256(loaded.path.read_bytes()).hexdigest()
 
 
+def test_what_is_written_today_says_when_squares_are_turned(tmp_path) -> None:
+    saved(tmp_path)
+    header = json.loads(_header(tmp_path / "weights.safetensors"))
+    assert header["crop"]["upright_beyond_deg"] == CropSettings().upright_beyond_deg
+    other = saved(tmp_path, crop=CROP | {"upright_beyond_deg": 20.0})
+    assert load_checkpoint(other).about.crop.upright_beyond_deg == 20
+
+
+def test_older_weights_do_not_follow_todays_default(tmp_path, monkeypatch) -> None:
+    older = {name: CROP[name] for name in ("side_px", "side_per_box_height")}
+    monkeypatch.setitem(checkpoint.OLDER_CROP, "upright_beyond_deg", 33.0)
+    assert load_checkpoint(saved(tmp_path, crop=older)).about.crop.upright_beyond_deg == 33
+    assert load_checkpoint(saved(tmp_path)).about.crop == CropSettings()
+
+
 @pytest.mark.parametrize(
     "setting",
     [field.name for field in fields(Checkpoint)],
@@ -73,6 +89,10 @@ def test_a_file_that_lacks_a_setting_is_refused(tmp_path, setting: str) -> None:
     "changes",
     [
         {"crop": {"side_px": 48}},
+        {"crop": CROP | {"upright_beyond_deg": -1}},
+        {"crop": CROP | {"upright_beyond_deg": float("nan")}},
+        {"crop": CROP | {"upright_beyond_deg": "12"}},
+        {"crop": CROP | {"upright_beyond_deg": None}},
         {"normalisation": {"mean": 0.5}},
         {"normalisation": {"mean": 0.5, "std": 0}},
         {"temperature": 0},
@@ -149,6 +169,7 @@ def test_whatever_the_header_holds(tmp_path_factory, changes, whole) -> None:
         {"temperature": HUGE},
         {"crop": {"side_px": 48.5, "side_per_box_height": 1}},
         {"crop": {"side_px": 10**9, "side_per_box_height": 1}},
+        {"crop": CROP | {"upright_beyond_deg": HUGE}},
         {"metrics": 3},
     ],
 )

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from emoscan.emotion.crop import CropSettings, crop_faces
+from emoscan.emotion.crop import CropSettings, crop_faces, crop_turned, tilts_deg
 from emoscan.types import Emotions, Faces
 from tests.training.test_redetect import (
     WHOLE_IMAGE,
@@ -16,7 +16,7 @@ from tests.training.test_redetect import (
     portrait,
 )
 from training import crop_study
-from training.crop_study import Square, eye_angles_deg, shifted, upright_crop
+from training.crop_study import Rule, Square, score_turned, shifted
 from training.redetect import CHUNK_IMAGES, Study, picture_of, redetect
 
 BOX = WHOLE_IMAGE.astype(np.float32)
@@ -25,7 +25,7 @@ BOX = WHOLE_IMAGE.astype(np.float32)
 @cache
 def eyes_deg(turn_deg: float) -> float:
     _, landmarks = redetect(portrait()[None], detector(), turn_deg=turn_deg)
-    return float(eye_angles_deg(landmarks)[0])
+    return float(tilts_deg(landmarks)[0])
 
 
 def plain(levels: list[int]) -> np.ndarray:
@@ -50,36 +50,47 @@ def test_boxes_move_down_by_a_share_of_their_own_height() -> None:
     assert shifted(boxes, -0.1)[0, 1] == 10
 
 
-def test_the_angle_of_the_eyes_is_positive_where_the_right_one_is_lower() -> None:
-    landmarks = np.zeros((3, 5, 2), np.float32)
-    landmarks[:, 1] = [[10, 10], [10, 0], [0, -10]]
-    assert eye_angles_deg(landmarks) == pytest.approx([45, 0, -90])
-
-
-def test_turned_by_the_angle_of_the_eyes_the_line_through_them_is_level() -> None:
-    picture = np.zeros((200, 200), np.uint8)
-    picture[70:80, 60:70] = 200  # the left eye
-    picture[110:120, 130:140] = 200  # the right one, lower
-    eyes = np.array([[[65, 75], [135, 115], [0, 0], [0, 0], [0, 0]]], np.float32)
-    (deg,) = eye_angles_deg(eyes).tolist()
-    box = np.array([50, 45, 150, 145], np.float32)
-    settings = CropSettings(side_px=100, side_per_box_height=1.0)
-    rows = np.argwhere(upright_crop(picture, box, deg=deg, settings=settings) > 100)
-    left, right = rows[rows[:, 1] < 50, 0], rows[rows[:, 1] > 50, 0]
-    assert left.mean() == pytest.approx(right.mean(), abs=1.0)
-
-
 @pytest.mark.parametrize("turn_deg", [-20.0, 20.0])
 def test_the_detectors_eyes_turn_a_turned_face_back(turn_deg: float) -> None:
     # MTCNN sees about three quarters of a turn.
     deg = eyes_deg(turn_deg) - eyes_deg(0.0)
     assert deg == pytest.approx(-turn_deg, abs=8)
     settings = CropSettings(side_per_box_height=0.8)
-    wanted = crop_faces(picture_of(portrait()), BOX[None], settings)[0].astype(int)
+    wanted = crop_faces(picture_of(portrait()), BOX[None], settings, landmarks=None)[0]
     turned = picture_of(portrait(), turn_deg=turn_deg)
-    as_it_is = crop_faces(turned, BOX[None], settings)[0]
-    upright = upright_crop(turned, BOX, deg=deg, settings=settings)
+    as_it_is, upright = crop_turned(
+        turned, np.tile(BOX, (2, 1)), settings, turns_deg=np.array([0, deg])
+    ).astype(int)
     assert np.abs(upright - wanted).mean() < 0.5 * np.abs(as_it_is - wanted).mean()
+
+
+@pytest.mark.parametrize(
+    ("rule", "turns"),
+    [
+        (Rule(0), [-40, -12, -8, 0, 5, 12, 40]),
+        (Rule(10), [-30, -2, 0, 0, 0, 2, 30]),
+        (Rule(10, steepness=3), [-40, -6, 0, 0, 0, 6, 40]),
+    ],
+)
+def test_rules_turn_back_what_lies_beyond(rule: Rule, turns: list[float]) -> None:
+    tilts = np.array([-40, -12, -8, 0, 5, 12, 40], float)
+    assert rule.turns_deg(tilts).tolist() == turns
+
+
+def test_every_row_of_angles_has_its_own_scores_and_equal_crops_are_classified_once() -> None:
+    class Counting(UpperHalf):
+        seen = 0
+
+        def classify_crops(self, crops: np.ndarray) -> Emotions:
+            self.seen += len(crops)
+            return super().classify_crops(crops)
+
+    boxes = np.stack([BOX, np.full(4, np.nan, np.float32), BOX])
+    study = Study(Counting(), None, labelled(np.stack([bright_below()] * 3), [0, 1, 6]), {})
+    turns = np.array([[0, 180], [180, 0], [0, 0]], float)
+    scores = score_turned(study, 0.0, boxes=boxes, turns_deg=turns)
+    assert study.classifier.seen == 4
+    assert [of.right.tolist() for of in scores] == [[True, True], [False, False], [True, False]]
 
 
 def test_every_square_has_its_own_scores_whatever_the_chunk() -> None:

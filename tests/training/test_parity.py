@@ -51,7 +51,7 @@ def test_a_frame_and_its_box_give_the_image_that_was_trained_on(crops, side_per_
         frame = np.pad(crop, 40, mode="edge")
         centre = 40 + 24
         box = [centre - height / 3, centre - height / 2, centre + height / 3, centre + height / 2]
-        served = crop_faces(frame, np.array([box], np.float32), settings)[0]
+        served = crop_faces(frame, np.array([box], np.float32), settings, landmarks=None)[0]
         assert np.abs(served.astype(int) - crop).max() <= 1
 
 
