@@ -95,13 +95,18 @@ def _sampled(
 
 
 def _reduced(pixels: Levels, factor: int) -> Levels:
-    """Averages over `factor` by `factor` pixels each; halves are by far the fastest."""
+    """Averages over `factor` by `factor` pixels each; halves are by far the fastest.
+
+    OpenCV rounds fractions of one half up. Each second step is of the negative, where up is down:
+    else a large face would be lighter than a small one.
+    """
+    is_negative = False
     while factor > 1:
         step = 2 if factor % 2 == 0 else factor
         size = (pixels.shape[1] // step, pixels.shape[0] // step)
-        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
-        factor //= step
-    return pixels
+        pixels = ~np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)
+        factor, is_negative = factor // step, not is_negative
+    return ~pixels if is_negative else pixels
 
 
 def _cut(pixels: Levels, *, left: int, top: int, side: int) -> Levels:

@@ -32,6 +32,14 @@ def test_whole_pixels_that_fit_are_averaged_exactly(side: int) -> None:
     assert np.abs(crop - part.mean((1, 3))).max() <= 1
 
 
+@pytest.mark.parametrize("side", [192, 384, 768])
+def test_averages_of_large_squares_are_not_lighter(side: int) -> None:
+    """Rounded up at each of several halvings, they would be."""
+    image = np.random.default_rng(0).integers(0, 256, (800, 800), np.uint8)
+    crop = cut_square(image, left=17, top=5, side=side, out_px=24)
+    assert abs(crop.mean() - image[5 : 5 + side, 17 : 17 + side].mean()) <= 0.35
+
+
 def test_a_large_square_that_moves_by_a_fraction_moves_smoothly() -> None:
     """A step in the levels that passes through the square darkens it evenly."""
     image = np.zeros((500, 500), np.uint8)

@@ -338,18 +338,27 @@ def _print_problems(report: ScanReport, console: Console, *, most: int | None) -
 
 
 def _next_command(report: ScanReport) -> str:
-    table = f"emoscan.read_timeline({report.outputs[0]!r})"
-    code = f"import emoscan; print({table})"
-    is_plain = not set(code) & set('"$`\\!')
-    return f'{_python()} -c "{code}"' if is_plain else f"{_python()} -c {shlex.quote(code)}"
+    return f"{_emoscan()} summary {shlex.quote(plain(report.outputs[0]))}"
 
 
-def _python() -> str:
-    """How to call the interpreter that has emoscan: it may not be the first on the path."""
-    found = shutil.which("python")
-    if found and Path(found).parent == Path(sys.executable).parent:
-        return "python"
-    return shlex.quote(sys.executable)
+def _emoscan() -> str:
+    """How to call this emoscan as it was called: another may be the first on the path."""
+    called = Path(sys.argv[0])
+    if called.stem == "emoscan":
+        return "emoscan" if _found("emoscan") == _without_exe(called) else shlex.quote(str(called))
+    python = Path(sys.executable)
+    is_first = _found("python") == _without_exe(python)
+    return f"{'python' if is_first else shlex.quote(str(python))} -m emoscan"
+
+
+def _found(command: str) -> Path | None:
+    path = shutil.which(command)
+    return _without_exe(Path(path)) if path else None
+
+
+def _without_exe(path: Path) -> Path:
+    path = path.absolute()
+    return path.with_suffix("") if path.suffix.lower() == ".exe" else path
 
 
 def print_info(facts: dict[str, str]) -> None:

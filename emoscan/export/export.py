@@ -98,7 +98,7 @@ def _write_curves(
 ) -> list[Path]:
     """The scores, and what ELAN is to draw of them.
 
-    Preferences that are there are the user's: they stay, and are not among the files.
+    Preferences that are there are the user's: those that differ stay, and are not among the files.
     """
     from emoscan.export.elan_scores import configuration, link_scores, preferences
 
@@ -107,11 +107,11 @@ def _write_curves(
     tables = _write_wide_tables(video, out, options)
     files = list(zip(video.tracks, tables, strict=True))
     link_scores(document, files, eaf=out)
-    made = {configured: configuration(files)}
-    if not preferred.exists():
-        made[preferred] = preferences(video.tracks)
+    made, panels = {configured: configuration(files)}, preferences(video.tracks)
+    if not preferred.exists() or preferred.read_bytes() == panels:
+        made[preferred] = panels
     for file, content in made.items():
-        with whole_file(file, overwrite=options.overwrite) as path:
+        with whole_file(file, overwrite=options.overwrite or file == preferred) as path:
             path.write_bytes(content)
     return [*tables, *made]
 

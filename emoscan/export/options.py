@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from emoscan.errors import UsageError
-from emoscan.options import convert, option
+from emoscan.options import STANDARD_OUTPUT, convert, option
 
 
 class ExportFormat(StrEnum):
@@ -87,6 +87,8 @@ class ExportOptions:
         convert(self, "video", Path)
         convert(self, "step_s", float)
         convert(self, "track", _numbers)
+        if str(self.out) == STANDARD_OUTPUT:
+            raise UsageError("An export is not streamed; name a file with --out.")
         if self.step_s is not None and not 0 < self.step_s < math.inf:
             raise UsageError(f"--step is more than 0 seconds, not {self.step_s:g}.")
 

@@ -29,7 +29,7 @@ def _in_folder(sources: Sequence[str], folder: Path) -> dict[int, Path]:
     for place, source in enumerate(sources):
         paths = (folder / name for name in (source, PurePosixPath(source).name))
         path = next((path for path in paths if path.is_file()), None)
-        if path is not None:
+        if path is not None and place in _called(sources, path):
             found[place] = path
     if not found:
         raise UsageError(f"--video {folder} holds no video of these timelines, as {sources[0]}.")

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from skimage import data
 
 import emoscan
 from emoscan.batch.job import Job
-from emoscan.cli.console import ProgressView
+from emoscan.cli.console import ProgressView, _emoscan
 from emoscan.events import FramesDone
 from emoscan.timeline.schema import CSV_COLUMNS
 from emoscan.timeline.writers import _FileTable
@@ -37,6 +38,35 @@ def test_a_video_becomes_a_table_and_a_summary(run, portrait_clip) -> None:
     for fact in ("frames looked at  10", "faces", "tracks", "× real time", "device", "Next:"):
         assert fact in result.err
     assert "portrait.mp4: 10 frames" in result.err  # the plain line: this is no terminal
+
+
+@pytest.mark.parametrize(
+    ("called", "told"),
+    [
+        ("/on/the/path/emoscan", ["emoscan"]),
+        ("my env/bin/emoscan", ["my env/bin/emoscan"]),
+        ("/src/emoscan/__main__.py", ["python", "-m", "emoscan"]),
+    ],
+)
+def test_the_next_command_calls_emoscan_as_it_was_called(monkeypatch, called, told) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: f"/on/the/path/{name}")
+    monkeypatch.setattr(sys, "executable", "/on/the/path/python")
+    monkeypatch.setattr(sys, "argv", [called])
+    assert shlex.split(_emoscan()) == told
+
+
+def test_the_next_command_names_a_python_that_is_not_the_first(monkeypatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(sys, "argv", ["/src/emoscan/__main__.py"])
+    assert shlex.split(_emoscan()) == [sys.executable, "-m", "emoscan"]
+
+
+def test_the_next_command_can_be_pasted(run, portrait_clip) -> None:
+    result = run("video", portrait_clip, "--every", 25, "--out", "Anna's day.parquet")
+    line = result.err.partition("Next: ")[2].replace("\n", "")
+    words = shlex.split(line)
+    assert words[-2:] == ["summary", "Anna's day.parquet"]
+    assert "happy_share" in run(*words[-2:]).out
 
 
 def test_without_out_the_table_is_in_the_current_folder(run, portrait_clip) -> None:

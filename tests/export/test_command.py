@@ -60,6 +60,7 @@ def test_episodes_follow_the_options(run) -> None:
         (("--to", "wide", "--source", "b.mp4"), "“b.mp4” is not in this timeline; it holds clip."),
         (("--to", "wide", "--step", "-1"), "--step is more than 0 seconds, not -1."),
         (("--to", "elan", "--video", "gone.mp4"), "--video gone.mp4 is not a file."),
+        (("--to", "vtt", "--out", "-"), "An export is not streamed; name a file with --out."),
         (("--to", "excel"), "excel"),
         (("--to", "elan", "--apexes"), "--apexes is for --to praat, not elan."),
         (("--out", "x.csv", "--apexes"), "--apexes is for --to praat, not wide."),

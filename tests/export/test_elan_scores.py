@@ -118,6 +118,13 @@ def test_preferences_of_the_user_stay_and_it_is_said(tmp_path) -> None:
     assert any("talk.pfsx stays as it is" in note for note in done.notes)
 
 
+def test_preferences_that_would_be_the_same_need_no_word(tmp_path) -> None:
+    first = export(tmp_path)
+    again = export(tmp_path, overwrite=True)
+    assert names(again) == names(first)
+    assert not any("talk.pfsx" in note for note in again.notes)
+
+
 @pytest.mark.parametrize("name", ["talk.eaf", "talk.track-1.csv", "talk_tsconf.xml"])
 def test_where_one_file_exists_none_is_written(tmp_path, name) -> None:
     (tmp_path / name).write_text("mine")

@@ -46,6 +46,12 @@ def test_a_folder_stands_for_the_videos_in_it(tmp_path) -> None:
     assert found == {1: tmp_path / "day2" / "a.mp4", 2: tmp_path / "b.mp4"}
 
 
+def test_a_folder_of_the_scanned_one_stands_for_its_own_videos(tmp_path) -> None:
+    (tmp_path / "day1").mkdir()
+    (tmp_path / "day1/a.mp4").touch()
+    assert videos_of(DAYS, [tmp_path / "day1"]) == {0: tmp_path / "day1" / "a.mp4"}
+
+
 @pytest.mark.parametrize(
     ("sources", "videos", "sentence"),
     [
