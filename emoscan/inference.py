@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import cache
 from itertools import accumulate, pairwise
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -67,12 +68,15 @@ def _by_openvino(network: nn.Module, example: Tensor, runtime: Runtime) -> Forwa
     }
     model = _stored(network, example)
 
-    @cache
-    def compiled(taken: torch.dtype) -> Any:
-        takes = _on_channels_last(model.clone(), taken)
-        return _core().compile_model(takes, "CPU", settings)
+    ready: dict[torch.dtype, Any] = {}
+    compiling = Lock()
 
-    compiled(example.dtype)
+    def compiled(taken: torch.dtype) -> Any:
+        with compiling:  # else all threads that come first would do it, each for itself
+            if taken not in ready:
+                takes = _on_channels_last(model.clone(), taken)
+                ready[taken] = _core().compile_model(takes, "CPU", settings)
+            return ready[taken]
 
     def forward(images: Tensor) -> Tensor:
         pixels = images.permute(0, 2, 3, 1).contiguous().numpy()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Set before torch is imported: the suite runs alike with and without a GPU.
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
@@ -13,6 +14,10 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 from emoscan.cli.app import main
 from emoscan.media.process import DecoderProcess
 from examples.demo_clip import write_demo_clip
+
+# A busy machine is no fault of what is tested.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 # Shells start background jobs with Ctrl-C ignored, nohup with SIGHUP, and Python leaves it so.
 signal.signal(signal.SIGINT, signal.default_int_handler)

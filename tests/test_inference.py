@@ -123,6 +123,31 @@ def test_a_damaged_conversion_is_made_again(cache, suffix: str) -> None:
 
 
 @needs_openvino
+def test_threads_that_come_first_compile_once(monkeypatch) -> None:
+    network = made_ready(create_network("resnet18-gray"), torch.zeros(1, 1, 48, 48), by_openvino())
+    compiled: list[object] = []
+    core, threads = inference._core(), 4
+    together = threading.Barrier(threads)
+
+    class Counting:
+        def compile_model(self, *args):
+            compiled.append(args)
+            return core.compile_model(*args)
+
+    def look() -> None:
+        together.wait()
+        network(torch.zeros(1, 1, 48, 48, dtype=torch.uint8))
+
+    monkeypatch.setattr(inference, "_core", Counting)
+    workers = [threading.Thread(target=look) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len(compiled) == 1
+
+
+@needs_openvino
 def test_without_a_place_to_keep_it_nothing_is_kept(monkeypatch) -> None:
     def homeless() -> Path:
         raise RuntimeError("Could not determine home directory.")

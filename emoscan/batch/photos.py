@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,7 +17,13 @@ from emoscan.batch.identity import Fingerprint
 from emoscan.batch.job import Attempt, Job, tried_before, versions
 from emoscan.batch.manifest import State, now
 from emoscan.batch.parts import Part, Parts
-from emoscan.batch.photo_manifest import PartEntry, PhotoEntry, PhotoManifest, PhotoRun
+from emoscan.batch.photo_manifest import (
+    PartEntry,
+    PhotoEntry,
+    PhotoLog,
+    PhotoManifest,
+    PhotoRun,
+)
 from emoscan.batch.rows import Opener, photo_rows
 from emoscan.errors import MediaError
 from emoscan.events import FileStarted, ScanStarted
@@ -25,7 +31,7 @@ from emoscan.media.find import MediaFile, counted
 from emoscan.outcome import Problem, ProblemKind
 from emoscan.tally import Tally
 from emoscan.timeline.read import read_records
-from emoscan.timeline.records import FaceRecord
+from emoscan.timeline.records import FaceRecord, as_written
 from emoscan.timeline.schema import SCHEMA_VERSION, Status
 
 # A crash costs at most one part.
@@ -105,7 +111,7 @@ class PhotoJob(Job):
             if metadata is None or replaced:
                 self._make(table)
             else:
-                self._keep(table)
+                self._keep(table, metadata)
         return True
 
     def _begin(self, table: _Table, *, is_there: bool) -> None:
@@ -127,30 +133,31 @@ class PhotoJob(Job):
         if table.attempt.error and table.part and not table.replaced:
             self._note_part(table, table.part, at_once=True)
 
-    def _keep(self, table: _Table) -> None:
+    def _keep(self, table: _Table, metadata: Mapping[str, Any]) -> None:
         """The table of an earlier run stays, and so do the failures of its photos."""
-        self._complete(table)
+        self._complete(table, metadata)
         failures = table.manifest.log.failures
         self._problems[0] = [_failed(one.source, tried_before(one.error)) for one in failures]
         self.done_before = self._photos_done = len(table.files)
         table.parts.remove()
         self._tell_kept(table.attempt)
 
-    def _complete(self, table: _Table) -> None:
+    def _complete(self, table: _Table, metadata: Mapping[str, Any]) -> None:
         """Read from a table what its manifest has lost, or never had."""
-        manifest, out = table.manifest, table.attempt.out
+        log, out = table.manifest.log, table.attempt.out
         assert out is not None
         chunks = _chunks(table.files)
-        if all(manifest.log.knows(number) for number in range(1, len(chunks) + 1)):
+        if all(map(log.knows, range(1, len(chunks) + 1))) and _tells_unreadable_of(log, metadata):
             return
         for number, rows in enumerate(self._rows_of_table(out, table.files)):
-            if rows is None or manifest.log.knows(number + 1):
+            lost = _unread(chunks[number], rows or ())
+            if rows is None or log.knows(number + 1, unreadable=len(lost)):
                 continue
             part = _Part(number, chunks[number], _of_all(chunks[number]), began_s=None)
             part.tally.add(rows)
             part.failed = [
-                _failed(source, f"{source} could not be read by an earlier run.")
-                for source in _unreadable(rows)
+                _failed(file.source, f"{file.source} could not be read by an earlier run.")
+                for file in lost
             ]
             self._note_part(table, part, at_once=True)
 
@@ -204,8 +211,9 @@ class PhotoJob(Job):
                 self._cut_short(table, part)
                 return
             is_safe = self._close(table.parts, part)
-            taken_over = earlier is not None and not _unreadable(earlier)
-            if not (taken_over and table.manifest.log.knows(number + 1, part.input_)):
+            taken_over = earlier is not None and _is_whole(earlier)
+            log = table.manifest.log
+            if not (taken_over and log.knows(number + 1, part.input_, unreadable=0)):
                 self._note_part(table, part, at_once=is_safe and not table.replaced)
 
     def _cut_short(self, table: _Table, part: _Part) -> None:
@@ -220,7 +228,7 @@ class PhotoJob(Job):
         """The rows of a part that an earlier run left, and the failures of its photos."""
         reasons = iter(left.damage)
         for rows in left.rows():
-            failed = [_failed(source, next(reasons, "")) for source in _unreadable(rows)]
+            failed = [_failed(one.source, next(reasons, "")) for one in _unread(part.files, rows)]
             part.failed += failed
             table.problems += [_failed(one.source, tried_before(one.reason)) for one in failed]
             part.tally.add(rows)
@@ -234,8 +242,7 @@ class PhotoJob(Job):
         self, table: _Table, part: _Part, earlier: list[FaceRecord] | None
     ) -> Generator[list[FaceRecord]]:
         """The rows of photos that are looked at now: of all, or of those that failed earlier."""
-        lost = set(_unreadable(earlier or ()))
-        files = part.files if earlier is None else [f for f in part.files if f.source in lost]
+        files = part.files if earlier is None else _unread(part.files, earlier)
         table.parts.go_to(part.number)
         known = len(table.problems)
         opened = photo_rows(
@@ -265,7 +272,7 @@ class PhotoJob(Job):
 
         Raises UsageError.
         """
-        place = {file.source: number for number, file in enumerate(files)}
+        place = {as_written(file.source): number for number, file in enumerate(files)}
         rows = chain.from_iterable(read_records(out, self._plan.table_format))
         parts = groupby(rows, key=lambda row: place.get(row.source, -1) // PHOTOS_A_PART)
         number, part = -1, []
@@ -274,7 +281,7 @@ class PhotoJob(Job):
                 number, of_number = next(parts, (len(files), iter(())))
                 part = list(of_number)
             sources = [source for source, _ in groupby(part, key=_by_photo)]
-            yield part if sources == [file.source for file in chunk] else None
+            yield part if sources == [as_written(file.source) for file in chunk] else None
 
     def _note_part(self, table: _Table, part: _Part, *, at_once: bool) -> None:
         """The manifest's lines of a part that came to its end."""
@@ -332,8 +339,21 @@ def _merged(
         yield rows
 
 
-def _unreadable(rows: Sequence[FaceRecord]) -> list[str]:
-    return [row.source for row in rows if row.status == Status.UNREADABLE]
+def _unread(files: Sequence[MediaFile], rows: Sequence[FaceRecord]) -> list[MediaFile]:
+    """Of these photos those that the rows of a table tell to be unreadable."""
+    lost = {row.source for row in rows if row.status == Status.UNREADABLE}
+    return [file for file in files if as_written(file.source) in lost]
+
+
+def _is_whole(rows: Sequence[FaceRecord]) -> bool:
+    return all(row.status != Status.UNREADABLE for row in rows)
+
+
+def _tells_unreadable_of(log: PhotoLog, metadata: Mapping[str, Any]) -> bool:
+    """Not so where the run that replaced a table died before its last word in the manifest."""
+    told = sum(entry.unreadable for entry in log.parts.values())
+    media = metadata.get("media")
+    return not isinstance(media, dict) or media.get("photos_unreadable", told) == told
 
 
 def _failed(source: str, reason: str) -> Problem:

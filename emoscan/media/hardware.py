@@ -15,8 +15,6 @@ from emoscan.errors import UsageError
 from emoscan.media.container import reason
 from emoscan.options import AUTO, NO_HARDWARE
 
-SOFTWARE = "software"
-
 
 class DeviceFailedError(Exception):
     """A device does not decode what is asked for; the text says why, to stand in brackets."""

@@ -24,7 +24,7 @@ from emoscan.media.find import MediaFile
 from emoscan.media.packets import selected_indices
 from emoscan.media.picture import OnDemand, Pixels
 from emoscan.media.shared import SharedMemory
-from emoscan.media.source import VideoInfo, VideoSource
+from emoscan.media.source import SOFTWARE, VideoInfo, VideoSource
 from emoscan.media.watchdog import Watchdog
 from emoscan.options import NO_HARDWARE, ScanOptions
 from emoscan.types import Frame, Unreadable
@@ -51,6 +51,8 @@ SILENCE_S = 60.0
 # How far behind the place in a file that ended a process the next one begins, at least. Each is
 # for one more end; after the last the rest of the file is given up.
 SKIPS_S = (0.0, 1.0, 10.0, 60.0)
+# So many processes may end with hardware, a driver's crash perhaps; then it is not used any more.
+MOST_ENDS_WITH_HARDWARE = 3
 # Which of the options say what to decode.
 SAMPLING = ("fps", "every", "start_s", "end_s")
 
@@ -62,7 +64,8 @@ class ProcessEndedError(Exception):
 class DecoderProcess:
     """Opens videos in another process, one after the other; a context manager.
 
-    After a crash there is a new process. `hwaccel` is what RunOptions calls so.
+    After a crash there is a new process. `hwaccel` is what RunOptions calls so; a file for which
+    the process ends is tried again without it.
     """
 
     def __init__(self, *, hwaccel: str = NO_HARDWARE) -> None:
@@ -70,6 +73,9 @@ class DecoderProcess:
         self._child: _Child | None = None
         self._opened: ProcessVideo | None = None
         self._aborted = False
+        self._ends_with_hardware = 0
+        self._software_for: MediaFile | None = None
+        self._why_software: str | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -89,7 +95,7 @@ class DecoderProcess:
 
         Raises MissingPartError where none can be started.
         """
-        self._usable_child()
+        self._usable_child(None)
 
     def open(self, file: MediaFile) -> "ProcessVideo":
         """As `open_video`. Raises MediaError, also where the process crashes."""
@@ -118,7 +124,7 @@ class DecoderProcess:
 
         Raises MediaError, ProcessEndedError.
         """
-        child = self._usable_child()
+        child = self._usable_child(video.file)
         if self._opened is not video:
             child, _, time_s = self._open(video.file)
             if not np.array_equal(time_s, video.time_s):
@@ -126,21 +132,44 @@ class DecoderProcess:
             self._opened = video
         return child
 
+    def leave_hardware(self, file: MediaFile, ended: ProcessEndedError) -> bool:
+        """Have this file decoded in software from now on; False where there is no other way."""
+        if self._aborted or self._hwaccel_for(file) == NO_HARDWARE:
+            return False
+        self._software_for = file
+        self._ends_with_hardware += 1
+        given_up = self._hwaccel_for(None) == NO_HARDWARE
+        whose = "this and what follows are" if given_up else f"{file.source} is"
+        self._why_software = f"With --hwaccel {self._hwaccel} {ended}: {whose} decoded in software."
+        return True
+
+    def why_software(self, file: MediaFile) -> str | None:
+        """A sentence for the user where this file had to be left to software, else None."""
+        return self._why_software if file == self._software_for else None
+
+    def _hwaccel_for(self, file: MediaFile | None) -> str:
+        given_up = self._ends_with_hardware >= MOST_ENDS_WITH_HARDWARE
+        left = file is not None and file == self._software_for
+        return NO_HARDWARE if given_up or left else self._hwaccel
+
     def _open(self, file: MediaFile) -> tuple["_Child", VideoInfo, NDArray[np.float64]]:
         try:
-            child = self._usable_child()
+            child = self._usable_child(file)
             self._opened = None
             return child, *child.open(file)
         except ProcessEndedError as ended:
+            if self.leave_hardware(file, ended):
+                return self._open(file)
             raise DecoderEndedError(f"{file.source} cannot be opened: {ended}.") from ended
 
-    def _usable_child(self) -> "_Child":
-        if self._child is None or not self._child.is_idle():
+    def _usable_child(self, file: MediaFile | None) -> "_Child":
+        hwaccel = self._hwaccel_for(file)
+        if self._child is None or not self._child.is_idle() or self._child.hwaccel != hwaccel:
             self.close()
             self._opened = None
             if self._aborted:
                 raise ProcessEndedError("the decoder's process was ended")
-            self._child = _Child(self._hwaccel)
+            self._child = _Child(hwaccel)
             if self._aborted:  # the other thread came in between
                 self._child.abort()
         return self._child
@@ -150,7 +179,8 @@ class ProcessVideo(VideoSource):
     """As `VideoSource`, decoded elsewhere; `DecoderProcess.open` makes it.
 
     Where the process ends, by a crash or because it hung, a new one goes on at a key frame behind
-    that place; the frames between are unreadable, and `damage` says so.
+    that place; the frames between are unreadable, and `damage` says so. Where hardware decoded, a
+    new one goes on in software first, and loses none.
     """
 
     def __init__(
@@ -166,6 +196,8 @@ class ProcessVideo(VideoSource):
         self._time_s = time_s
         # The last frame that came; at the beginning the first that is due.
         self._reached = 0
+        # What gave the last frame, None before the first.
+        self._decoded_by: str | None = None
 
     @property
     def time_s(self) -> NDArray[np.float64]:
@@ -173,22 +205,38 @@ class ProcessVideo(VideoSource):
         return self._time_s
 
     def _selected(self, options: ScanOptions, first: int) -> Generator[Frame | Unreadable]:
-        self.damage, self.note = (), None
-        self.decoded_by = Counter()
+        self.damage, self.note = (), self._decoder.why_software(self.file)
+        self.decoded_by, self._decoded_by = Counter(), None
         owed = selected_indices(self._time_s, options, first=first).tolist()
         owed.reverse()
-        for skip_s in (*SKIPS_S, None):
+        skips_s = iter((*SKIPS_S, None))
+        while True:
             try:
                 yield from self._read(owed, options, first)
                 return
             except ProcessEndedError as ended:
+                if self._leaves_hardware(ended):
+                    first = owed[-1] if owed else len(self._time_s)
+                    continue
+                skip_s = next(skips_s)
                 first = self._next_start(skip_s) if owed else first
-                lost = _taken_before(owed, first)
-                self.damage = (*self.damage, self._loss(lost, ended, options, is_over=not owed))
-            for index in lost:
+                lost, why, before = _taken_before(owed, first), str(ended), self.damage
+            if not lost:
+                self.damage = (*before, self._harmless(why, is_over=not owed))
+            of_frames = self.expected_frames(options) if lost else 0
+            for count, index in enumerate(lost, 1):
+                # As it goes on, for whoever ends a part on the way.
+                loss = self._loss(lost, count, of_frames=of_frames, why=why)
+                self.damage = (*before, loss)
                 yield self._item(index, None)
             if not owed:
                 return
+
+    def _leaves_hardware(self, ended: ProcessEndedError) -> bool:
+        if self._decoded_by == SOFTWARE or not self._decoder.leave_hardware(self.file, ended):
+            return False
+        self.note = self._decoder.why_software(self.file)
+        return True
 
     def _read(
         self, owed: list[int], options: ScanOptions, first: int
@@ -237,8 +285,9 @@ class ProcessVideo(VideoSource):
         return len(self._time_s)
 
     def _take_news(self, answer: Message) -> None:
-        self.note = answer.get("note", self.note)
+        self.note = answer.get("note") or self.note
         if "by" in answer:
+            self._decoded_by = answer["by"]
             self.decoded_by[answer["by"]] += 1
 
     def _item(self, index: int, pixels: Pixels | None) -> Frame | Unreadable:
@@ -248,17 +297,16 @@ class ProcessVideo(VideoSource):
         height, width = pixels.shape[:2]
         return Frame(self.file.source, index, time_s, width, height, OnDemand(lambda: pixels))
 
-    def _loss(
-        self, lost: Sequence[int], ended: ProcessEndedError, options: ScanOptions, *, is_over: bool
-    ) -> str:
-        if lost:
-            of_all = f"{len(lost):,} of {self.expected_frames(options):,} frames"
-            first_s, last_s = self._time_s[lost[0]], self._time_s[lost[-1]]
-            places = f"the first at {first_s:.3f} s, the last at {last_s:.3f} s"
-            return f"{of_all} are unreadable, {places} ({ended})."
+    def _loss(self, lost: Sequence[int], count: int, *, of_frames: int, why: str) -> str:
+        """What is to say of the first `count` frames that are lost."""
+        first_s, last_s = self._time_s[lost[0]], self._time_s[lost[count - 1]]
+        places = f"the first at {first_s:.3f} s, the last at {last_s:.3f} s"
+        return f"{count:,} of {of_frames:,} frames are unreadable, {places} ({why})."
+
+    def _harmless(self, why: str, *, is_over: bool) -> str:
         if is_over:
-            return f"Whether it is damaged is not known: {ended}."
-        return f"At about {self._time_s[self._reached]:.3f} s {ended}; no frame was lost by that."
+            return f"Whether it is damaged is not known: {why}."
+        return f"At about {self._time_s[self._reached]:.3f} s {why}; no frame was lost by that."
 
 
 def _taken_before(owed: list[int], first: int) -> list[int]:
@@ -273,7 +321,7 @@ class _Child:
     """One running process, and what it has been asked for."""
 
     def __init__(self, hwaccel: str) -> None:
-        self._busy = False
+        self.hwaccel, self._busy = hwaccel, False
         with ExitStack() as undo:
             try:
                 self._memory = SharedMemory()

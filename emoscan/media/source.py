@@ -14,6 +14,9 @@ from emoscan.media.packets import selected_indices
 from emoscan.options import ScanOptions
 from emoscan.types import Frame, Unreadable
 
+# What decodes where no device does.
+SOFTWARE = "software"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoInfo:

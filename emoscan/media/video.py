@@ -31,7 +31,6 @@ from emoscan.media.container import (
 from emoscan.media.cut_off import Structure
 from emoscan.media.find import MediaFile, counted
 from emoscan.media.hardware import (
-    SOFTWARE,
     DeviceFailedError,
     Hardware,
     accelerated,
@@ -46,7 +45,7 @@ from emoscan.media.packets import (
     selected_indices,
 )
 from emoscan.media.picture import OnDemand, Pixels
-from emoscan.media.source import VideoInfo, VideoSource
+from emoscan.media.source import SOFTWARE, VideoInfo, VideoSource
 from emoscan.media.watchdog import Alive, nobody_waits
 from emoscan.options import NO_HARDWARE, ScanOptions
 from emoscan.types import Frame, Unreadable

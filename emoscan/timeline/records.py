@@ -108,6 +108,11 @@ def batch_records(batch: pa.RecordBatch) -> list[FaceRecord]:
     return list(map(FaceRecord, *columns))
 
 
+def as_written(word: str) -> str:
+    """What a table makes of a word: bytes of a file name that are no UTF-8 become escapes."""
+    return word.encode("utf-8", "backslashreplace").decode()
+
+
 def _python_values(field: pa.Field, column: pa.Array) -> list[Any]:
     values: list[Any] = column.to_pylist()
     if field.type == POINTS:
@@ -152,8 +157,7 @@ def _words(values: tuple[Any, ...]) -> pa.Array:
     try:
         words = pa.array(values, pa.string())
     except UnicodeEncodeError:
-        escaped = [word and word.encode("utf-8", "backslashreplace").decode() for word in values]
-        words = pa.array(escaped, pa.string())
+        words = pa.array([word and as_written(word) for word in values], pa.string())
     return words.dictionary_encode()
 
 

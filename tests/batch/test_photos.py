@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -265,6 +266,28 @@ def test_a_retry_that_is_killed_changes_nothing_and_goes_on(
     assert failed(out) == [] and states(out) == {"done": 3, "pending": 0}
 
 
+@pytest.mark.parametrize("run", [RESUME, RETRY])
+@pytest.mark.parametrize("still_lost", [(), ("5.png",)])
+def test_a_retry_that_is_killed_before_its_last_word(
+    tmp_path, photos, out_of_reach, monkeypatch, run: RunOptions, still_lost
+) -> None:
+    """Its table has its name already, and the manifest tells of the one before."""
+    out = tmp_path / "t.parquet"
+    out_of_reach("1.png", "5.png")
+    scan(photos, out)
+    out_of_reach(*still_lost)
+
+    def die(_) -> None:
+        raise Killed
+
+    with monkeypatch.context() as deadly, pytest.raises(Killed):
+        deadly.setattr(PhotoManifest, "finish", die)
+        scan(photos, out, RETRY)
+    assert unreadable(out) == [*still_lost]
+    report = scan(photos, out, run)
+    assert [problem.source for problem in report.problems] == failed(out) == [*still_lost]
+
+
 def test_a_retry_that_is_killed_may_be_left_at_that(tmp_path, photos, out_of_reach) -> None:
     out = tmp_path / "t.parquet"
     out_of_reach("1.png", "5.png")
@@ -286,6 +309,46 @@ def test_retry_failed_where_no_table_is_yet(tmp_path, photos, out_of_reach) -> N
     assert failed(out) == [] and states(out) == {"done": 2, "pending": 1}
     scan(photos, out, RESUME)
     assert_same(out, tmp_path / "clean.parquet")
+
+
+ODD = os.fsdecode(b"1\xff.png")
+
+
+@pytest.fixture
+def with_odd_name(photos) -> Path:
+    """As `photos`, but a name has a byte that is no UTF-8, which tables show as an escape."""
+    try:
+        (photos / "1.png").rename(photos / ODD)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 alone")
+    return photos
+
+
+def test_odd_names_of_failed_photos_cost_no_row(tmp_path, with_odd_name, out_of_reach) -> None:
+    scan(with_odd_name, tmp_path / "clean.parquet")
+    out = tmp_path / "t.parquet"
+    out_of_reach(ODD)
+    scan_until_killed(with_odd_name, out, frames=8)
+    out_of_reach()
+    assert scan(with_odd_name, out, RETRY).not_done == 0
+    assert_same(out, tmp_path / "clean.parquet")
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_odd_names_are_found_in_a_table(
+    tmp_path, with_odd_name, out_of_reach, name: str, request
+) -> None:
+    out = tmp_path / name
+    out_of_reach(ODD, "5.png")
+    scan(with_odd_name, out)
+    manifest_of(out).unlink()
+    report = scan(with_odd_name, out, RESUME)
+    assert failed(out) == [ODD, "5.png"] == [problem.source for problem in report.problems]
+    assert states(out) == {"done": 1, "done_with_damage": 2, "pending": 0}
+    out_of_reach()
+    looked_at = request.getfixturevalue("looked_at")
+    assert scan(with_odd_name, out, RETRY).exit_code == 0
+    assert looked_at == [ODD, "5.png"] and failed(out) == []
 
 
 def test_rows_that_somebody_took_out_are_looked_at_again(tmp_path, photos) -> None:

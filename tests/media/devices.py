@@ -2,6 +2,7 @@
 device, but has the form of what a device gives, and its faults.
 """
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -10,10 +11,13 @@ import av
 from emoscan.errors import MediaError
 from emoscan.media import container, video
 from emoscan.media.hardware import Hardware
+from emoscan.options import NO_HARDWARE
 
 DEVICE = "imitation"
 FAULTS = ("none", "raises", "drops", "ends", "cannot open", "not the first")
 FAULTY_FRAME = 23
+# These end the process.
+DEADLY_FAULTS = ("dies", "dies at once")
 
 
 class Device:
@@ -25,10 +29,15 @@ class Device:
 
     def install(self, replace: Callable[[Any, str, Any], None]) -> None:
         """Have `Video` find it, by something like `setattr`."""
-        replace(video, "choose_hardware", lambda *_: Hardware(DEVICE, f"{DEVICE} is used."))
+        replace(video, "choose_hardware", self.choose)
         replace(video, "accelerated", lambda device: device)
         replace(video, "open_container", self.open)
         replace(video, "decode", self.decode)
+
+    def choose(self, *_: object) -> Hardware:
+        if self.fault == "dies at once":
+            os._exit(9)
+        return Hardware(DEVICE, f"{DEVICE} is used.")
 
     def open(self, file, hwaccel=None):
         if hwaccel and self.fault == "cannot open":
@@ -48,6 +57,8 @@ class Device:
             failed(av.error.ArgumentError(22, "Invalid argument"))
         if frame.pts is None or frame.pts < FAULTY_FRAME:
             return True
+        if self.fault == "dies":
+            os._exit(9)
         if self.fault == "raises":
             failed(av.error.ExternalError(1, "Generic error in an external library"))
         return self.fault == "none" or (self.fault == "drops" and frame.pts != FAULTY_FRAME)
@@ -70,5 +81,6 @@ def main() -> None:
 
     from emoscan.media import decoder
 
-    Device(sys.argv[3]).install(setattr)
+    if sys.argv[2] != NO_HARDWARE:
+        Device(sys.argv[3]).install(setattr)
     decoder.main(*sys.argv[1:3])

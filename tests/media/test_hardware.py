@@ -18,12 +18,19 @@ from emoscan.events import FileKept, Note
 from emoscan.media import hardware
 from emoscan.media.colours import Converter, Upright
 from emoscan.media.find import MediaFile
-from emoscan.media.process import DecoderProcess
+from emoscan.media.process import MOST_ENDS_WITH_HARDWARE, DecoderProcess
 from emoscan.media.video import open_video
 from emoscan.types import Frame
 from tests.batch.conftest import quick, run_options  # noqa: F401 - a fixture
 from tests.clips import even_times, noise_picture, write_clip, zeroed_copy
-from tests.media.devices import DEVICE, FAULTS, FAULTY_FRAME, Device, as_hardware_stores
+from tests.media.devices import (
+    DEADLY_FAULTS,
+    DEVICE,
+    FAULTS,
+    FAULTY_FRAME,
+    Device,
+    as_hardware_stores,
+)
 
 FRAMES = 60
 BIG = {"picture": lambda index: noise_picture(index, (128, 96)), "size": (128, 96)}
@@ -140,6 +147,31 @@ def test_a_process_tells_what_decodes_there(monkeypatch, clip, fault):
     here, expected = by_imitation(monkeypatch, clip, fault)
     assert_equal(given, expected)
     assert (video.decoded_by, video.note) == (here.decoded_by, here.note)
+
+
+@pytest.mark.parametrize("fault", DEADLY_FAULTS)
+def test_a_driver_that_ends_the_process_costs_no_frame(monkeypatch, tmp_path, clip, fault):
+    monkeypatch.setattr("emoscan.media.process.BOOT", BY_IMITATION.format(fault=fault))
+    with DecoderProcess(hwaccel="auto") as process:
+        for number in range(4):
+            path = tmp_path / str(number) / clip.name
+            path.parent.mkdir()
+            path.write_bytes(clip.read_bytes())
+            video = process.open(named(path))
+            assert_equal(read(video), read(open_video(named(clip))))
+            assert sum(video.decoded_by.values()) == FRAMES
+            by_device = fault == "dies" and number < MOST_ENDS_WITH_HARDWARE
+            assert 0 <= video.decoded_by[DEVICE] <= FAULTY_FRAME * by_device
+            assert (video.note is not None) == (number < MOST_ENDS_WITH_HARDWARE)
+            if video.note:
+                last = number + 1 == MOST_ENDS_WITH_HARDWARE
+                whose = "this and what follows are" if last else f"{path.name} is"
+                assert video.note == (
+                    "With --hwaccel auto the decoder's process ended with exit code 9: "
+                    f"{whose} decoded in software."
+                )
+            read(video)  # once more, in the process that there is
+            assert video.decoded_by == {"software": FRAMES} and video.damage == ()
 
 
 def test_the_chroma_of_two_by_turns_is_read_as_of_two_planes(clip):

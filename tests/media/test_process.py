@@ -276,6 +276,16 @@ def test_where_every_decoder_ends_the_rest_is_given_up(clip, deadly):
     assert len(started) <= 1 + len(SKIPS_S) and len(damage) <= len(started)
 
 
+def test_damage_tells_of_no_frame_that_has_not_come_yet(clip, deadly):
+    """Whoever ends a part of the table there goes on behind it with another decoder."""
+    deadly(range(60, FRAMES))
+    with DecoderProcess() as process, process.open(named(clip)) as video:
+        items = list(zip(range(200), video.frames(ALL), strict=False))
+        lost = [item.index for _, item in items if isinstance(item, Unreadable)]
+        told = sum(int(text.split()[0]) for text in video.damage if "unreadable" in text)
+        assert len(lost) <= told <= len(lost) + 1 and len(lost) > 100
+
+
 def test_a_decoder_that_ends_behind_the_last_key_frame_costs_the_rest(clip, deadly):
     started = deadly({260})
     lost, damage = lost_of(clip)
@@ -394,7 +404,7 @@ def test_a_process_that_ends_between_two_files(clip):
 
 def test_a_bug_there_is_told_here(decoder, clip):
     decoder.open(named(clip))
-    child = decoder._usable_child()
+    child = decoder._usable_child(None)
     child.request({"nonsense": 1})
     with pytest.raises(RuntimeError, match="KeyError") as raised:
         child.answer()
