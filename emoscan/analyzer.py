@@ -7,15 +7,16 @@ from itertools import groupby
 from threading import Lock
 
 from emoscan.emotion.classifier import EmotionClassifier
-from emoscan.faces.follow import FaceFollower, Item, Looked, LookedAt, look_at
+from emoscan.faces.follow import BLOCK_FRAMES, FaceFollower, Item, Looked, LookedAt, look_at
 from emoscan.faces.mtcnn import FaceDetector
 from emoscan.faces.track import Tracker
 from emoscan.faces.view import NO_VIEW, view_of
 from emoscan.media.ahead import read_ahead
 from emoscan.options import RunOptions, ScanOptions
-from emoscan.runtime import photo_workers, serving_runtime
+from emoscan.runtime import photo_workers, serving_runtime, switching_often
 from emoscan.timeline.records import FaceRecord, frame_records, unreadable_record
 from emoscan.types import Unreadable
+from emoscan.uploads import UPLOADS
 
 
 class Analyzer:
@@ -51,26 +52,42 @@ class Analyzer:
         At each of the `borders`, indices of frames, detection starts anew: whoever starts there
         with the tracker's mark of that segment finds the same faces and tracks.
         """
-        return self._rows(self._faces_of_video(items, tracker, borders))
+        if self.runtime.keeps_pictures:
+            return self._rows_of_uploaded(items, tracker, borders)
+        return self._rows(items, tracker, borders)
+
+    def _rows_of_uploaded(
+        self, items: Iterable[Item], tracker: Tracker, borders: Sequence[int]
+    ) -> Generator[list[FaceRecord]]:
+        """The same: while a block of frames is looked at, the next one goes to the device."""
+        uploads = UPLOADS.ahead(items, self.runtime.device)
+        with switching_often(), closing(read_ahead(uploads, depth=BLOCK_FRAMES)) as ahead:
+            yield from self._rows(ahead, tracker, borders)
+
+    def _rows(
+        self, items: Iterable[Item], tracker: Tracker, borders: Sequence[int]
+    ) -> Generator[list[FaceRecord]]:
+        """Faces are found in a thread of their own, while those before are classified here."""
+        marked: int | None = None
+        with closing(read_ahead(self._faces_of_video(items, borders), depth=1)) as ahead:
+            for segment, block in ahead:
+                if segment != marked:
+                    tracker.mark(segment)
+                    marked = segment
+                yield self._classified([_tracked(looked, tracker) for looked in block])
+
+    def _faces_of_video(
+        self, items: Iterable[Item], borders: Sequence[int]
+    ) -> Iterator[tuple[int, list[Looked]]]:
+        """Blocks, each with the number of its segment."""
+        for number, segment in groupby(items, lambda item: bisect_right(borders, item.index)):
+            for block in FaceFollower(self._detector, stride=self._stride).find(segment):
+                yield number, block
 
     def photo_rows(self, items: Sequence[Item]) -> list[FaceRecord]:
         """Rows of one batch of photos, in their order; `photo_threads` threads may ask at once."""
         with self._turns:
             return self._classified(look_at(items, self._detector.detect_frames))
-
-    def _rows(self, found: Iterable[list[Looked]]) -> Generator[list[FaceRecord]]:
-        """Faces are found in a thread of their own, while those before are classified here."""
-        with closing(read_ahead(found, depth=1)) as ahead:
-            for block in ahead:
-                yield self._classified(block)
-
-    def _faces_of_video(
-        self, items: Iterable[Item], tracker: Tracker, borders: Sequence[int]
-    ) -> Iterator[list[Looked]]:
-        for number, segment in groupby(items, lambda item: bisect_right(borders, item.index)):
-            tracker.mark(number)
-            for block in FaceFollower(self._detector, stride=self._stride).find(segment):
-                yield [_tracked(looked, tracker) for looked in block]
 
     def _classified(self, block: Sequence[Looked]) -> list[FaceRecord]:
         seen = [looked for looked in block if isinstance(looked, LookedAt)]

@@ -1,6 +1,7 @@
 """Networks made ready to run: by torch on any device, by OpenVINO on a CPU.
 
-A Forward takes (N, C, H, W) float32 or, for the same numbers, uint8, and gives float32 on the CPU.
+A Forward takes (N, C, H, W) float32 or, for the same numbers, uint8, and gives float32 on the
+runtime's device.
 All of it stands behind `made_ready`; nobody else asks which backend works.
 """
 
@@ -53,7 +54,7 @@ def _by_torch(network: nn.Module, runtime: Runtime) -> Forward:
 
     def forward(images: Tensor) -> Tensor:
         out: Tensor = network(images.to(runtime.device, dtype))
-        return out.float().cpu()
+        return out.float()
 
     return forward
 

@@ -3,7 +3,8 @@
 import gc
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
@@ -22,6 +23,8 @@ LIBRARIES = ("torch", "openvino", "av", "opencv-python-headless", "facenet-pytor
 
 # Each holds a batch of photos and its pyramids in memory.
 MOST_PHOTO_WORKERS = 8
+
+SWITCH_S = 0.0002
 
 TELEMETRY = "openvino_telemetry"
 
@@ -52,6 +55,14 @@ class Runtime:
     def dtype(self) -> torch.dtype:
         """The classifier's number format."""
         return DTYPES[self.precision]
+
+    @property
+    def keeps_pictures(self) -> bool:
+        """Whether pictures go to the device, once each, and all that is done with them with them.
+
+        On Apple's GPUs, where nobody has tried it, the CPU cuts the crops.
+        """
+        return self.device.type == "cuda"
 
     def batch_frames(self, width_px: int, height_px: int) -> int:
         """How many frames of this size make one batch."""
@@ -182,7 +193,8 @@ def _named_device(name: str) -> torch.device:
     if device.type not in MAX_BATCH_FRAMES or (device.type != "cuda" and device.index):
         raise UsageError(f"--device takes auto, cpu, cuda, cuda:N or mps, not “{name}”.")
     if device.type == "cuda":
-        _require_cuda(device.index or 0)
+        device = torch.device("cuda", device.index or 0)  # as tensors there call it
+        _require_cuda(device.index)
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise UsageError("--device mps: torch sees no Apple GPU here; use --device auto or cpu.")
     return device
@@ -210,6 +222,21 @@ def _note(name: str) -> str:
         if name.startswith("cpu")
         else (f"Running on {name}.")
     )
+
+
+@contextmanager
+def switching_often() -> Iterator[None]:
+    """Python's threads take turns SWITCH_S apart.
+
+    Whoever gives work to a GPU lets go of the interpreter at each step. To get it back from another
+    thread that computes takes 5 ms by default, as long as a hundred such steps.
+    """
+    before_s = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before_s)
 
 
 def halving_on_out_of_memory(run: Callable[[int], T], size: int) -> T:

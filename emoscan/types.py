@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from emoscan.emotions import EMOTIONS
 
 NO_TRACK = -1
+# How far probabilities may be from summing to 1: halves are summed so well.
+SUM_TOLERANCE = 1e-3
 
 
 class Picture(Protocol):
@@ -95,7 +97,7 @@ class Emotions:
         count = len(self.probabilities)
         _check("probabilities", self.probabilities, shape=(count, len(EMOTIONS)), dtype=np.float32)
         sums = self.probabilities.sum(axis=1)
-        if not np.allclose(sums, 1, atol=1e-3):
+        if not (np.abs(sums - 1) <= SUM_TOLERANCE).all():
             raise ValueError(f"probabilities must sum to 1 in each row, got sums {sums}")
 
     def __len__(self) -> int:

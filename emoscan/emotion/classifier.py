@@ -9,15 +9,18 @@ from numpy.typing import NDArray
 from torch import nn
 
 from emoscan.emotion.checkpoint import Checkpoint, LoadedCheckpoint, load_weights
-from emoscan.emotion.crop import crop_faces, to_input
+from emoscan.emotion.crop import crop_faces, crop_faces_on_device, to_input
 from emoscan.emotion.network import empty_network
 from emoscan.errors import MissingPartError
+from emoscan.graphs import ReplayedBatches
 from emoscan.inference import made_ready
 from emoscan.options import Tta
 from emoscan.runtime import Runtime, halving_on_out_of_memory
 from emoscan.types import Emotions, Faces, Frame
+from emoscan.uploads import UPLOADS
 
-BATCH_CROPS = 256
+# A GPU wants large batches; elsewhere what is kept of each crop is to stay near the processor.
+BATCH_CROPS, GPU_BATCH_CROPS = 256, 4096
 
 
 class EmotionClassifier:
@@ -34,30 +37,45 @@ class EmotionClassifier:
         self._tta = tta
         side = self.about.crop.side_px
         self._logits = made_ready(_network(loaded), torch.zeros(1, 1, side, side), runtime)
+        self._replayed = ReplayedBatches(self._probabilities)
 
     def classify(self, frames: Sequence[Frame], faces: Sequence[Faces]) -> list[Emotions]:
         """One Emotions a frame, for its faces in their order."""
-        crops = [
-            crop_faces(frame.rgb(), its_faces.boxes, self.about.crop, landmarks=its_faces.landmarks)
-            for frame, its_faces in zip(frames, faces, strict=True)
-        ]
-        if not crops:
+        if not frames:
             return []
-        probabilities = self.classify_crops(np.concatenate(crops)).probabilities
-        borders = np.cumsum([len(frame_crops) for frame_crops in crops])[:-1]
+        crops = self._crops(frames, faces)
+        probabilities = self._by_batch(crops).probabilities
+        borders = np.cumsum([len(its_faces) for its_faces in faces])[:-1]
         return [Emotions(part) for part in np.split(probabilities, borders)]
 
     def classify_crops(self, crops: NDArray[np.uint8]) -> Emotions:
         """Emotions of (N, side, side) uint8 gray crops."""
-        batches = torch.from_numpy(crops)
+        return self._by_batch(torch.from_numpy(crops))
+
+    @torch.inference_mode()
+    def _crops(self, frames: Sequence[Frame], faces: Sequence[Faces]) -> torch.Tensor:
+        """(N, side, side) uint8 of all faces of all frames."""
+        settings = self.about.crop
+        if self._runtime.keeps_pictures:
+            pictures = [UPLOADS.of(frame, self._runtime.device) for frame in frames]
+            return crop_faces_on_device(pictures, faces, settings)
+        crops = [
+            crop_faces(frame.rgb(), its.boxes, settings, landmarks=its.landmarks)
+            for frame, its in zip(frames, faces, strict=True)
+        ]
+        return torch.from_numpy(np.concatenate(crops))
+
+    def _by_batch(self, crops: torch.Tensor) -> Emotions:
+        most = GPU_BATCH_CROPS if self._runtime.keeps_pictures else BATCH_CROPS
+        crops = crops.to(self._runtime.device)
         parts = halving_on_out_of_memory(
-            lambda size: [self._probabilities(batch) for batch in batches.split(size)], BATCH_CROPS
+            lambda size: [self._replayed(batch) for batch in crops.split(size)], most
         )
-        return Emotions(torch.cat(parts).numpy())
+        return Emotions(torch.cat(parts).cpu().numpy())
 
     @torch.inference_mode()
     def _probabilities(self, crops: torch.Tensor) -> torch.Tensor:
-        levels = to_input(crops.to(self._runtime.device), self.about.normalisation)
+        levels = to_input(crops, self.about.normalisation)
         probabilities = self._forward(levels)
         if self._tta is Tta.FLIP:
             probabilities = (probabilities + self._forward(levels.flip(3))) / 2

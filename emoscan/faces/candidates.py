@@ -5,14 +5,16 @@ inclusive pixels included, for equal boxes.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-PROPOSAL_SIDE_PX, PROPOSAL_STRIDE_PX = 12, 2
+from emoscan.faces.networks import PROPOSAL_SIDE_PX
+
+PROPOSAL_STRIDE_PX = 2
 NO_SCORE = -1.0  # below all, for a threshold that lets everything pass
 
 Floats = NDArray[np.float32]
@@ -45,6 +47,10 @@ class Candidates:
             self.offsets[index],
             self.landmarks[index],
         )
+
+    def of_frames(self, frames: Integers) -> "Candidates":
+        """The same, where frame 0 until now is the first of `frames`, and so on."""
+        return replace(self, frames=frames[self.frames])
 
     @classmethod
     def read(cls, frames: Integers, boxes: Floats, out: Floats) -> "Candidates":

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from emoscan.faces.candidates import joined
 from emoscan.faces.mtcnn import FaceDetector
-from emoscan.faces.resample import Picture
 from emoscan.faces.strands import (
     Key,
     Span,
@@ -79,6 +78,8 @@ class FaceFollower:
     def __init__(self, detector: FaceDetector, *, stride: int | None = None) -> None:
         self._detector = detector
         self._fixed = stride is not None
+        # Where each frame is a key frame, nothing is followed.
+        self._find = detector.detect_frames if stride == 1 else self._find_faces
         self._stride = stride or FIRST_STRIDE
         self._last: Frame | None = None
         self._last_faces = detector.no_faces()
@@ -90,10 +91,10 @@ class FaceFollower:
         for item in items:
             block.append(item)
             if len(block) >= _block_items(item, self._stride):
-                yield look_at(block, self._find_faces)
+                yield look_at(block, self._find)
                 block = []
         if block:
-            yield look_at(block, self._find_faces)
+            yield look_at(block, self._find)
 
     def _find_faces(self, frames: Sequence[Frame]) -> list[Faces]:
         """The faces of a block, whose last frame is a key frame, to go on from."""
@@ -128,7 +129,7 @@ class FaceFollower:
 
     def _follow(self, frames: Sequence[Frame], spans: Sequence[Span]) -> dict[int, Faces]:
         """The faces on all frames inside the spans, by their places."""
-        pictures = [Picture(frame.rgb()) for frame in frames]
+        pictures = self._detector.pictures(frames)
         strands = [strand for span in spans for strand in span.strands]
         while looks := _next_looks(strands):
             seen = self._detector.look_again(

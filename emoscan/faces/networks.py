@@ -25,6 +25,9 @@ GRAY_MIDDLE, GRAY_SCALE = 127.5, 1 / 128
 # What the networks give for each place: two logits, four offsets, and from O-Net ten landmarks.
 BOX_NUMBERS, LANDMARK_NUMBERS = 6, 16
 
+# The sides in px of what each looks at.
+PROPOSAL_SIDE_PX, REFINEMENT_SIDE_PX, OUTPUT_SIDE_PX = 12, 24, 48
+
 Weights = Mapping[str, Tensor]
 
 
@@ -46,6 +49,11 @@ class Networks:
     output: Network
 
 
+def places_along(side_px: int) -> int:
+    """How many places P-Net looks at along so many pixels: its pooling rounds up."""
+    return -(-(side_px - 2) // 2) - 4
+
+
 def load_networks(runtime: Runtime) -> Networks:
     """Build the networks and load their weights from the installed facenet-pytorch.
 
@@ -62,10 +70,11 @@ def load_networks(runtime: Runtime) -> Networks:
         example = torch.zeros(1, 3, side_px, side_px)
         return Network(made_ready(layers, example, runtime), side_px, outputs)
 
+    proposal, refinement, output = _proposal_layers(), _refinement_layers(), _output_layers()
     return Networks(
-        proposal=ready("pnet.pt", _proposal_layers(), side_px=12, outputs=BOX_NUMBERS),
-        refinement=ready("rnet.pt", _refinement_layers(), side_px=24, outputs=BOX_NUMBERS),
-        output=ready("onet.pt", _output_layers(), side_px=48, outputs=LANDMARK_NUMBERS),
+        ready("pnet.pt", proposal, side_px=PROPOSAL_SIDE_PX, outputs=BOX_NUMBERS),
+        ready("rnet.pt", refinement, side_px=REFINEMENT_SIDE_PX, outputs=BOX_NUMBERS),
+        ready("onet.pt", output, side_px=OUTPUT_SIDE_PX, outputs=LANDMARK_NUMBERS),
     )
 
 

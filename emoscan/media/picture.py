@@ -15,7 +15,7 @@ MAX_PIXELS = 178_956_970
 class OnDemand:
     """A Picture from a function that decodes; what that function holds is freed after use."""
 
-    __slots__ = ("_decode", "_gray", "_rgb")
+    __slots__ = ("__weakref__", "_decode", "_gray", "_rgb")
 
     def __init__(self, decode: Callable[[], Pixels]) -> None:
         self._decode: Callable[[], Pixels] | None = decode

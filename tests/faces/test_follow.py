@@ -66,6 +66,9 @@ class TrueDetector:
             for frame in frames
         ]
 
+    def pictures(self, frames: Sequence[Frame]) -> list[Picture]:
+        return [Picture(frame.rgb()) for frame in frames]
+
     def look_again(
         self,
         pictures: Sequence[Picture],

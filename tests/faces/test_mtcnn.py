@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from skimage.data import astronaut
 
 from emoscan.errors import MissingPartError
-from emoscan.faces import mtcnn, networks, resample
+from emoscan.faces import cascade, networks, resample
 from emoscan.faces.candidates import not_inside_a_better
+from emoscan.faces.cascade import HostCascade
 from emoscan.faces.mtcnn import FaceDetector, Resampling
 from emoscan.faces.resample import Picture
 from emoscan.runtime import choose_runtime
@@ -137,8 +138,8 @@ def test_batches_change_nothing(resampling: Resampling) -> None:
 
 def test_small_budgets_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     together = detect(scenes()[:3])
-    small = mtcnn.Budget(frames_px=300_000, proposal_px=1, crops=20)
-    monkeypatch.setattr(mtcnn, "CPU_BUDGET", small)
+    small = cascade.Budget(frames_px=300_000, proposal_px=1, crops=20)
+    monkeypatch.setattr(cascade, "CPU_BUDGET", small)
     found = FaceDetector(CPU).detect(scenes()[:3], min_faces_px=[MIN_FACE_PX] * 3)
     assert all(same(a, b) for a, b in zip(found, together, strict=True))
 
@@ -146,15 +147,15 @@ def test_small_budgets_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_halves_its_batch_when_memory_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = detect(scenes()[:3])
     failures: list[int] = []
-    whole = FaceDetector._run_batch
+    whole = HostCascade._run_batch
 
-    def scarce(self: FaceDetector, network: Any, images: torch.Tensor) -> torch.Tensor:
+    def scarce(self: HostCascade, network: Any, images: torch.Tensor) -> torch.Tensor:
         if len(images) > 3:
             failures.append(len(images))
             raise torch.OutOfMemoryError("no memory")
         return whole(self, network, images)
 
-    monkeypatch.setattr(FaceDetector, "_run_batch", scarce)
+    monkeypatch.setattr(HostCascade, "_run_batch", scarce)
     found = FaceDetector(CPU).detect(scenes()[:3], min_faces_px=[MIN_FACE_PX] * 3)
     assert max(failures) > 6
     assert all(same(a, b) for a, b in zip(found, expected, strict=True))
@@ -164,7 +165,7 @@ def test_one_image_that_does_not_fit_is_an_error(monkeypatch: pytest.MonkeyPatch
     def none_left(*_: Any) -> Any:
         raise torch.OutOfMemoryError("no memory")
 
-    monkeypatch.setattr(FaceDetector, "_run_batch", none_left)
+    monkeypatch.setattr(HostCascade, "_run_batch", none_left)
     with pytest.raises(torch.OutOfMemoryError):
         FaceDetector(CPU).detect(scenes()[:2], min_faces_px=[MIN_FACE_PX] * 2)
 

@@ -1,0 +1,223 @@
+"""Squares of pictures on a device, as `squares.cut_square` cuts them in the main memory.
+
+The same steps with the same whole levels between them, for many squares at once: they differ by a
+level where a rounding falls otherwise.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from emoscan.squares import LONGEST_STEP_PX, MARGIN, REDUCED_TO
+
+# So many pixels of pictures are cut out at once: 4 bytes each, several times.
+MOST_CUT_PX = 2**24
+# BT.601's luma as OpenCV computes it, in 2^14ths.
+LUMA, LUMA_BITS = (4899, 9617, 1868), 14
+
+
+class _Kind(NamedTuple):
+    """What squares have in common that are cut together."""
+
+    picture_size: tuple[int, int]
+    factor: int
+    fineness: int
+    is_cubic: bool
+
+
+def cut_squares(
+    pictures: Sequence[Tensor],
+    *,
+    frames: NDArray[np.int64],
+    squares: NDArray[np.float64],
+    out_px: int,
+    gray: bool = False,
+    turns_deg: NDArray[np.float64] | None = None,
+) -> Tensor:
+    """(N, C, out_px, out_px) float32 of whole levels in 0..255, C 3 or, with `gray`, 1.
+
+    `squares` (N, 3) are left, top and side in px in those of the `pictures`, (H, W, 3) uint8 on one
+    device, that `frames` (N,) counts; `turns_deg` (N,) turns them clockwise.
+    """
+    turns = np.zeros(len(squares)) if turns_deg is None else turns_deg
+    grids = grids_of(squares, turns, out_px=out_px)
+    device = pictures[0].device
+    out = torch.empty(len(squares), 1 if gray else 3, out_px, out_px, device=device)
+    for kind, rows in _by_kind(pictures, frames, grids).items():
+        for part in _parts(np.array(rows), grids.cells * kind.factor):
+            cut = _Cut.of(pictures, frames[part], grids.of(part), factor=kind.factor)
+            levels = _sampled(cut, kind, count=kind.fineness * out_px, gray=gray)
+            averaged = _averaged(levels, kind.fineness)
+            if len(part) == len(out):
+                return averaged
+            out[torch.from_numpy(part).to(device)] = averaged
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class Grids:
+    """As `squares.Grid`, of N squares: arrays (N,), of whole numbers and of others."""
+
+    x0: NDArray[np.float64]
+    y0: NDArray[np.float64]
+    cells: NDArray[np.int64]
+    factor: NDArray[np.int64]
+    fineness: NDArray[np.int64]
+    is_cubic: NDArray[np.bool_]
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    right: NDArray[np.float64]
+    down: NDArray[np.float64]
+
+    def of(self, rows: NDArray[np.int64]) -> "Grids":
+        """Those of these rows."""
+        return Grids(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+
+def grids_of(squares: NDArray[np.float64], turns_deg: NDArray[np.float64], *, out_px: int) -> Grids:
+    """What `squares.grid_of` says of each, of all at once."""
+    left, top, side = squares.T
+    cos, sin = np.cos(np.radians(turns_deg)), np.sin(np.radians(turns_deg))
+    beyond = side * (np.abs(cos) + np.abs(sin) - 1) / 2
+    factor = np.maximum(1, side // (REDUCED_TO * out_px))
+    x0 = np.floor(left - beyond) - MARGIN * factor
+    y0 = np.floor(top - beyond) - MARGIN * factor
+    cells = np.ceil((side + 2 * beyond) / factor) + 2 * MARGIN + 1
+    left, top, side = (left - x0) / factor, (top - y0) / factor, side / factor
+    fineness = np.maximum(1, np.ceil(side / out_px / LONGEST_STEP_PX))
+    step = side / (fineness * out_px)
+    reach = (side - step) / 2
+    return Grids(
+        x0,
+        y0,
+        cells.astype(np.int64),
+        factor.astype(np.int64),
+        fineness.astype(np.int64),
+        (fineness == 1) & (side < out_px),
+        x=left + (step - 1) / 2 + reach * (1 - cos + sin),
+        y=top + (step - 1) / 2 + reach * (1 - cos - sin),
+        right=step * cos,
+        down=step * sin,
+    )
+
+
+def _by_kind(
+    pictures: Sequence[Tensor], frames: NDArray[np.int64], grids: Grids
+) -> dict[_Kind, list[int]]:
+    """Rows of each kind."""
+    kinds: dict[_Kind, list[int]] = defaultdict(list)
+    sizes = [(picture.shape[0], picture.shape[1]) for picture in pictures]
+    alike = zip(
+        frames.tolist(),
+        grids.factor.tolist(),
+        grids.fineness.tolist(),
+        grids.is_cubic.tolist(),
+        strict=True,
+    )
+    for row, (frame, *settings) in enumerate(alike):
+        kinds[_Kind(sizes[frame], *settings)].append(row)
+    return kinds
+
+
+def _parts(rows: NDArray[np.int64], sides_px: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Rows that are cut at once: alike in size, and within MOST_CUT_PX."""
+    rows = rows[np.argsort(-sides_px[rows], kind="stable")]
+    borders, first = [], 0
+    sides = sides_px[rows].tolist()
+    for place, side in enumerate(sides):
+        largest = sides[first]
+        if place > first and (2 * side < largest or (place - first + 1) * largest**2 > MOST_CUT_PX):
+            borders.append(place)
+            first = place
+    return [np.sort(part) for part in np.split(rows, borders)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """Pixels around squares, (N, P, P, 3) uint8, and where in them the samples lie.
+
+    `places` (N, 4): x and y of the first sample, how far right and down the next one of its row is,
+    all in px after averaging over the factor.
+    """
+
+    pixels: Tensor
+    places: Tensor
+
+    @classmethod
+    def of(
+        cls,
+        pictures: Sequence[Tensor],
+        frames: NDArray[np.int64],
+        grids: Grids,
+        *,
+        factor: int,
+    ) -> "_Cut":
+        """What the grids, all of this factor, need of pictures of one size."""
+        device, cells = pictures[0].device, int(grids.cells.max())
+        used, counted = np.unique(frames, return_inverse=True)
+        stack = torch.stack([pictures[frame] for frame in used.tolist()])
+        height, width = stack.shape[1:3]
+        # One array, for each copy waits for the device; whole numbers are exact in it.
+        numbers = np.column_stack(
+            [counted, grids.x0, grids.y0, grids.x, grids.y, grids.right, grids.down]
+        )
+        there = torch.from_numpy(numbers.astype(np.float32)).to(device)
+        frame, x0, y0 = there[:, :3].long().T
+        along = torch.arange(cells * factor, device=device)
+        # What lies outside repeats the picture's edge.
+        x = (x0[:, None] + along).clamp(0, width - 1)
+        y = (y0[:, None] + along).clamp(0, height - 1)
+        pixels = stack[frame[:, None, None], y[:, :, None], x[:, None, :]]
+        return cls(pixels, places=there[:, 3:])
+
+
+def _sampled(cut: _Cut, kind: _Kind, *, count: int, gray: bool) -> Tensor:
+    """(N, C, count, count) whole levels at the samples."""
+    levels = _reduced(_luma(cut.pixels) if gray else cut.pixels.permute(0, 3, 1, 2), kind.factor)
+    cells = levels.shape[-1]
+    x, y, right, down = cut.places[:, :, None, None].unbind(1)
+    steps = torch.arange(count, dtype=torch.float32, device=levels.device)
+    column, row = steps[None, None, :], steps[None, :, None]
+    at = torch.stack([x + right * column - down * row, y + down * column + right * row], dim=-1)
+    samples = functional.grid_sample(
+        levels,
+        at * (2 / (cells - 1)) - 1,
+        mode="bicubic" if kind.is_cubic else "bilinear",
+        padding_mode="border",
+        align_corners=True,
+    )
+    return samples.round().clamp(0, 255)
+
+
+def _luma(pixels: Tensor) -> Tensor:
+    """(N, 1, H, W) int32 of (N, H, W, 3) uint8 RGB."""
+    red, green, blue = pixels.int().unbind(-1)
+    half = 1 << (LUMA_BITS - 1)
+    levels = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue + half
+    return (levels >> LUMA_BITS).unsqueeze(1)
+
+
+def _reduced(pixels: Tensor, factor: int) -> Tensor:
+    """(N, C, P / factor, P / factor) float32: averages in the steps of `squares`, rounded as there.
+
+    Fractions of one half go up and, in each second step, down.
+    """
+    levels, rounds_up = pixels.float(), True
+    while factor > 1:
+        step = 2 if factor % 2 == 0 else factor
+        levels = functional.avg_pool2d(levels, step)
+        levels = (levels + 0.5).floor() if rounds_up else (levels - 0.5).ceil()
+        factor, rounds_up = factor // step, not rounds_up
+    return levels
+
+
+def _averaged(samples: Tensor, fineness: int) -> Tensor:
+    """Whole levels of so many samples a side."""
+    return samples if fineness == 1 else functional.avg_pool2d(samples, fineness).round()

@@ -1,0 +1,276 @@
+"""MTCNN's cascade on pictures in the main memory, batched over frames and candidates.
+
+The method is that of Zhang et al. 2016 (arXiv 1604.02878) in the details of facenet-pytorch
+2.5.3: P-Net proposes boxes on a pyramid, R-Net and O-Net look closer.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from emoscan.faces.candidates import (
+    Candidates,
+    Floats,
+    Integers,
+    joined,
+    moved,
+    no_candidates,
+    proposals,
+    rectangles,
+    squares,
+    suppressed,
+)
+from emoscan.faces.networks import BOX_NUMBERS, PROPOSAL_SIDE_PX, Network, Networks
+from emoscan.faces.resample import Picture, Pixels, Resampling
+from emoscan.runtime import halving_on_out_of_memory
+from emoscan.squares import cut_square
+from emoscan.types import Frame
+
+# The settings of facenet-pytorch, for equal boxes.
+PYRAMID_FACTOR = 0.709
+PROPOSAL_THRESHOLD, REFINEMENT_THRESHOLD = 0.6, 0.7
+LEVEL_IOU, FRAME_IOU, REFINEMENT_IOU = 0.5, 0.7, 0.7
+# Of two boxes of O-Net of which so much of the smaller lies in the other, the surer stays.
+OUTPUT_OVERLAP = 0.7
+
+# Squares that `look` takes lie as `rectangles` in the mean, which takes whole pixels from one
+# before the box on: so far before the box, and so much longer.
+BEFORE_PX, LONGER_PX = 1.5, 1
+
+
+class Sized(Protocol):
+    """What is known of any picture: its upright size."""
+
+    @property
+    def height(self) -> int:
+        """In px."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """In px."""
+        ...
+
+
+P = TypeVar("P", bound=Sized)
+
+
+class Cascade(Protocol[P]):
+    """The three networks, and how they see pictures; P is what it keeps of a picture."""
+
+    def pictures(self, frames: Sequence[Frame]) -> list[P]:
+        """The frames' pictures, where the cascade wants them."""
+        ...
+
+    def of_arrays(self, images: Sequence[NDArray[np.uint8]]) -> list[P]:
+        """The same of (H, W, 3) uint8 RGB."""
+        ...
+
+    def find(
+        self, pictures: Sequence[P], min_faces_px: Sequence[float], *, threshold: float
+    ) -> Candidates:
+        """What O-Net says of faces in the pictures, sorted by picture: scores above `threshold`.
+
+        Of some faces it may say several things: `not_inside_a_better` has still to choose.
+        Raises torch.OutOfMemoryError where not even one picture fits into the device's memory.
+        """
+        ...
+
+    def look(self, pictures: Sequence[P], *, frames: Integers, boxes: Floats) -> Floats:
+        """O-Net's numbers, (N, 16), for squares with fractions of pixels, (N, 4), at least one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much is computed at once, which bounds the memory.
+
+    `frames_px` bounds the frames whose summed-area tables (12 bytes a pixel) are kept,
+    `proposal_px` the pixels of a level and `crops` the crops that go through a network together.
+    """
+
+    frames_px: int
+    proposal_px: int
+    crops: int
+
+
+# A CPU is fastest while the maps of a batch stay in its cache; a GPU wants large batches.
+CPU_BUDGET = Budget(frames_px=2**22, proposal_px=2**17, crops=64)
+GPU_BUDGET = Budget(frames_px=2**25, proposal_px=2**23, crops=4096)
+
+
+class HostCascade:
+    """Pictures and boxes in the main memory, resampled by OpenCV; networks wherever they are."""
+
+    def __init__(self, networks: Networks, device: torch.device, resampling: Resampling) -> None:
+        self._networks = networks
+        self._device = device
+        self._resampling = resampling
+        self._budget = CPU_BUDGET if device.type == "cpu" else GPU_BUDGET
+
+    def pictures(self, frames: Sequence[Frame]) -> list[Picture]:
+        """As `Cascade.pictures`."""
+        return self.of_arrays([frame.rgb() for frame in frames])
+
+    def of_arrays(self, images: Sequence[NDArray[np.uint8]]) -> list[Picture]:
+        """As `Cascade.of_arrays`."""
+        return [*map(Picture, images)]
+
+    def find(
+        self, pictures: Sequence[Picture], min_faces_px: Sequence[float], *, threshold: float
+    ) -> Candidates:
+        """As `Cascade.find`; as many pictures at once as the budget allows."""
+        found, first = [], 0
+        for count in batches(pictures, self._budget.frames_px):
+            part = slice(first, first + count)
+            # Others than these, for their tables would stay as long as they.
+            own = self.of_arrays([picture.pixels for picture in pictures[part]])
+            its = self._find(own, min_faces_px[part], threshold)
+            found.append(its.of_frames(np.arange(first, first + count)))
+            first += count
+        return joined(found)
+
+    def look(self, pictures: Sequence[Picture], *, frames: Integers, boxes: Floats) -> Floats:
+        """As `Cascade.look`."""
+        network, out = self._networks.output, []
+        for start in range(0, len(frames), self._budget.crops):
+            part = slice(start, start + self._budget.crops)
+            crops = [
+                cut_square(
+                    pictures[frame].pixels,
+                    left=x0 - BEFORE_PX,
+                    top=y0 - BEFORE_PX,
+                    side=y1 - y0 + LONGER_PX,
+                    out_px=network.side_px,
+                )
+                for frame, (x0, y0, _, y1) in zip(frames[part], boxes[part].tolist(), strict=True)
+            ]
+            out.append(self._run(network, np.stack(crops)))
+        return np.concatenate(out)
+
+    def _find(
+        self, pictures: Sequence[Picture], min_faces_px: Sequence[float], threshold: float
+    ) -> Candidates:
+        found = self._propose(pictures, min_faces_px)
+        boxes = squares(moved(found, inclusive_px=0))
+        refinement, output = self._networks.refinement, self._networks.output
+        found = self._look_closer(refinement, pictures=pictures, frames=found.frames, boxes=boxes)
+        found = suppressed(found[found.scores > REFINEMENT_THRESHOLD], REFINEMENT_IOU)
+        boxes = squares(moved(found, inclusive_px=1))
+        found = self._look_closer(output, pictures=pictures, frames=found.frames, boxes=boxes)
+        return found[found.scores > threshold]
+
+    def _propose(self, pictures: Sequence[Picture], min_faces_px: Sequence[float]) -> Candidates:
+        """P-Net on the pyramids of all pictures."""
+        found = [no_candidates(outputs=BOX_NUMBERS)]
+        for (height, width, min_face_px), frames in alike(pictures, min_faces_px).items():
+            levels = pyramid_levels(height, width, min_face_px)
+            sizes = [level.size for level in levels]
+            pyramids = [pictures[frame].pyramid(sizes, self._resampling) for frame in frames]
+            for level, *pixels in zip(levels, *pyramids, strict=True):
+                found += self._propose_on(pixels, np.array(frames), scale=level.scale)
+        return suppressed(joined(found), FRAME_IOU)
+
+    def _propose_on(
+        self, level: Sequence[Pixels], frames: Integers, *, scale: float
+    ) -> Iterator[Candidates]:
+        """P-Net on one level of the pyramids of frames of equal size."""
+        height, width = level[0].shape[:2]
+        step = max(1, self._budget.proposal_px // (height * width))
+        for start in range(0, len(frames), step):
+            part = slice(start, start + step)
+            out = self._run(self._networks.proposal, np.stack(level[part])).transpose(0, 2, 3, 1)
+            found = proposals(out, frames[part], scale=scale, threshold=PROPOSAL_THRESHOLD)
+            yield suppressed(found, LEVEL_IOU)
+
+    def _look_closer(
+        self, network: Network, *, pictures: Sequence[Picture], frames: Integers, boxes: Floats
+    ) -> Candidates:
+        """R-Net or O-Net on each box; boxes that lie outside their pictures are dropped."""
+        pixels = rectangles(boxes, picture_sizes(pictures)[frames])
+        inside = np.all(pixels[:, :2] < pixels[:, 2:], axis=1)
+        frames, boxes, pixels = frames[inside], boxes[inside], pixels[inside]
+        return Candidates.read(frames, boxes, self._outputs(network, pictures, frames, pixels))
+
+    def _outputs(
+        self, network: Network, pictures: Sequence[Picture], frames: Integers, pixels: Integers
+    ) -> Floats:
+        """What a network says of rectangles, (N, 4) in whole pixels, sorted by frame."""
+        out = [np.zeros((0, network.outputs), np.float32)]
+        for start in range(0, len(frames), self._budget.crops):
+            part = slice(start, start + self._budget.crops)
+            crops = _crops(pictures, frames[part], pixels[part], side=network.side_px)
+            out.append(self._run(network, crops))
+        return np.concatenate(out)
+
+    def _run(self, network: Network, pixels: NDArray[np.generic]) -> Floats:
+        """(N, H, W, 3) pixels through a network, in halves where memory runs out."""
+        images = torch.from_numpy(pixels)
+        parts = halving_on_out_of_memory(
+            lambda size: [self._run_batch(network, batch) for batch in images.split(size)],
+            len(images),
+        )
+        out: Floats = torch.cat(parts).cpu().numpy()
+        return out
+
+    def _run_batch(self, network: Network, images: torch.Tensor) -> torch.Tensor:
+        return network.forward(images.to(self._device).permute(0, 3, 1, 2))
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One of a pyramid's: its size, height and width in px, and the scale of its boxes."""
+
+    scale: float
+    size: tuple[int, int]
+
+
+def pyramid_levels(height: int, width: int, min_face_px: float) -> list[Level]:
+    """Those at which P-Net's 12 px look at faces of `min_face_px` and larger."""
+    scale = PROPOSAL_SIDE_PX / min_face_px
+    side_px, levels = min(height, width) * scale, []
+    while side_px >= PROPOSAL_SIDE_PX:
+        levels.append(Level(scale, (int(height * scale + 1), int(width * scale + 1))))
+        scale, side_px = scale * PYRAMID_FACTOR, side_px * PYRAMID_FACTOR
+    return levels
+
+
+def alike(
+    pictures: Sequence[Sized], min_faces_px: Sequence[float]
+) -> dict[tuple[int, int, float], list[int]]:
+    """Which pictures have the same height, width and least side of a face."""
+    groups: dict[tuple[int, int, float], list[int]] = defaultdict(list)
+    for place, (picture, min_face_px) in enumerate(zip(pictures, min_faces_px, strict=True)):
+        groups[picture.height, picture.width, min_face_px].append(place)
+    return groups
+
+
+def batches(pictures: Sequence[Sized], most_px: int) -> Iterator[int]:
+    """How many of the pictures each go together, in their order: one, or up to `most_px`."""
+    ends_px = np.cumsum([picture.height * picture.width for picture in pictures])
+    first, before_px = 0, 0
+    while first < len(pictures):
+        last = int(np.searchsorted(ends_px, before_px + most_px, side="right"))
+        count = max(1, last - first)
+        yield count
+        first += count
+        before_px = int(ends_px[first - 1])
+
+
+def picture_sizes(pictures: Sequence[Sized]) -> Integers:
+    """(N, 2) widths and heights."""
+    sizes = [(picture.width, picture.height) for picture in pictures]
+    return np.array(sizes, np.int64).reshape(-1, 2)
+
+
+def _crops(pictures: Sequence[Picture], frames: Integers, pixels: Integers, *, side: int) -> Floats:
+    """(N, side, side, 3) crops of `pixels`, sorted by frame."""
+    parts = [
+        pictures[frame].crops(pixels[frames == frame], side=side) for frame in np.unique(frames)
+    ]
+    return np.concatenate(parts)

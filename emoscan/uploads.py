@@ -1,0 +1,140 @@
+"""Pictures on a GPU: each goes there once, in a thread that is ahead of those who look at it."""
+
+import math
+import threading
+import weakref
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from emoscan.types import Frame, Picture, Unreadable
+
+Item = TypeVar("Item", bound=Frame | Unreadable)
+
+# Frames are copied by so many: for each copy Python's threads wait for each other a few times.
+TOGETHER = 10
+# Pinned memory that is filled while what was filled before is still being copied from.
+SLOTS = 3
+
+
+@dataclass(slots=True)
+class _Upload:
+    """Pixels on their way, from a stream beside the one in which the device works.
+
+    They are there when the device has reached `arrived`, which nobody needs to ask twice.
+    """
+
+    pixels: Tensor
+    arrived: torch.cuda.Event | None = None
+
+    def taken(self) -> Tensor:
+        """The pixels, for the work that is given to the device from now on."""
+        if self.arrived is not None:
+            stream = torch.cuda.current_stream(self.pixels.device)
+            stream.wait_event(self.arrived)
+            # Else what uploads next could get this memory while that work still reads it.
+            self.pixels.record_stream(stream)
+            self.arrived = None
+        return self.pixels
+
+
+class Uploader:
+    """Copies pixels to a device beside its work, from one thread; to a CPU it copies nothing."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self._filled: deque[tuple[Tensor, torch.cuda.Event]] = deque()
+
+    def send(self, images: Sequence[NDArray[np.uint8]]) -> list[_Upload]:
+        """(H, W, 3) uint8 of one size, on their way when this returns; they may change then."""
+        if self._stream is None:
+            return [_Upload(to_device(image, self._device)) for image in images]
+        shape = (len(images), *images[0].shape)
+        pinned = self._pinned(math.prod(shape))
+        for slot, image in zip(pinned.view(shape), images, strict=True):
+            slot.copy_(on_host(image))  # by several threads, and none of them Python's
+        with torch.cuda.stream(self._stream):
+            there = torch.empty(shape, dtype=torch.uint8, device=self._device)
+            there.copy_(pinned.view(shape), non_blocking=True)
+            arrived = torch.cuda.Event()
+            arrived.record()
+        self._filled.append((pinned, arrived))
+        return [_Upload(pixels, arrived) for pixels in there.unbind()]
+
+    def _pinned(self, size: int) -> Tensor:
+        """Pinned memory of this size which nothing is being copied from any more."""
+        if len(self._filled) == SLOTS:
+            pinned, arrived = self._filled.popleft()
+            arrived.synchronize()
+            if pinned.numel() == size:
+                return pinned
+        return torch.empty(size, dtype=torch.uint8, pin_memory=True)
+
+
+class Uploads:
+    """What has been uploaded of the pictures that somebody still holds."""
+
+    def __init__(self) -> None:
+        self._kept: dict[int, tuple[weakref.ref[Picture], _Upload]] = {}
+        self._changing = threading.Lock()
+
+    def ahead(self, items: Iterable[Item], device: torch.device) -> Iterator[Item]:
+        """The items, each when its pixels are on their way."""
+        uploader = Uploader(device)
+        for part in _parts(items):
+            frames = [item for item in part if isinstance(item, Frame)]
+            if frames:
+                uploads = uploader.send([frame.rgb() for frame in frames])
+                for frame, upload in zip(frames, uploads, strict=True):
+                    self._keep(frame.picture, upload)
+            yield from part
+
+    def of(self, frame: Frame, device: torch.device) -> Tensor:
+        """(H, W, 3) uint8 RGB on the device, which must not be changed."""
+        kept = self._kept.get(id(frame.picture))
+        if kept is not None and kept[1].pixels.device == device:
+            return kept[1].taken()
+        upload = _Upload(to_device(frame.rgb(), device))
+        self._keep(frame.picture, upload)
+        return upload.pixels
+
+    def _keep(self, picture: Picture, upload: _Upload) -> None:
+        key = id(picture)
+        with self._changing:
+            self._kept[key] = (weakref.ref(picture, lambda _: self._kept.pop(key, None)), upload)
+
+
+def _parts(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """TOGETHER items each, or fewer where frames of another size follow."""
+    part: list[Item] = []
+    size: tuple[int, int] | None = None
+    for item in items:
+        its = (item.width, item.height) if isinstance(item, Frame) else size
+        if part and (len(part) == TOGETHER or (size and its != size)):
+            yield part
+            part = []
+        part.append(item)
+        size = its
+    if part:
+        yield part
+
+
+def to_device(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """Pixels there when this returns."""
+    return on_host(pixels).to(device)
+
+
+def on_host(pixels: NDArray[np.uint8]) -> Tensor:
+    """The same pixels; of arrays that may not be written a copy, as torch wants it."""
+    return torch.from_numpy(np.require(pixels, requirements=["C", "W"]))
+
+
+# One for all: whoever detects and whoever classifies look at the same pictures.
+UPLOADS = Uploads()
