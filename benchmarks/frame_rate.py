@@ -11,6 +11,7 @@ import argparse
 import statistics
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import av
@@ -53,13 +54,12 @@ def main() -> None:
 class PlainLoop:
     """Stock MTCNN and a ResNet18, frame by frame and face by face."""
 
-    def __init__(self, *, min_face_px: int) -> None:
+    def __init__(self, *, min_face_px: int, device: str = "cpu") -> None:
         """Load both networks."""
-        self._mtcnn = MTCNN(keep_all=True, min_face_size=min_face_px, device="cpu")
-        loaded = load_checkpoint(shipped_weights())
-        self._norm = loaded.about.normalisation
-        self._network = create_network(loaded.about.architecture).eval()
-        self._network.load_state_dict(loaded.state)
+        self._mtcnn = MTCNN(keep_all=True, min_face_size=min_face_px, device=device)
+        self._device = device
+        self._norm = load_checkpoint(shipped_weights()).about.normalisation
+        self._network = shipped_network().eval().to(device)
 
     def frames_per_s(self, path: Path, *, seconds: float) -> float:
         """Speed over the first seconds of the video."""
@@ -79,6 +79,10 @@ class PlainLoop:
                 frames += 1
         return frames
 
+    def look_at_frames(self, frames: Iterable[np.ndarray]) -> int:
+        """Classify every face of (H, W, 3) RGB frames in memory; the number of faces."""
+        return sum(len(self._look_at(rgb)) for rgb in frames)
+
     def look_at_photos(self, folder: Path) -> int:
         """Classify every face of a folder's photos; the number of photos."""
         paths = sorted(folder.iterdir())
@@ -97,9 +101,18 @@ class PlainLoop:
     @torch.inference_mode()
     def _classify(self, face: Image.Image) -> list[float]:
         levels = torch.from_numpy(np.array(face.convert("L").resize((48, 48)), np.float32) / 255)
-        logits = self._network(((levels - self._norm.mean) / self._norm.std)[None, None])
+        normal = ((levels - self._norm.mean) / self._norm.std)[None, None]
+        logits = self._network(normal.to(self._device))
         probabilities: list[float] = torch.softmax(logits, 1)[0].tolist()
         return probabilities
+
+
+def shipped_network() -> torch.nn.Module:
+    """The classifier's network in fp32, with its weights."""
+    loaded = load_checkpoint(shipped_weights())
+    network = create_network(loaded.about.architecture)
+    network.load_state_dict(loaded.state)
+    return network
 
 
 def emoscan_frames_per_s(path: Path, seconds: float, *, min_face_px: int) -> float:

@@ -3,7 +3,6 @@
 import os
 import platform
 import subprocess
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +28,21 @@ def machine() -> dict[str, Any]:
 
 def versions() -> dict[str, str | None]:
     """Of what does the work; None is not installed."""
-    from emoscan.runtime import library_versions
+    from emoscan.runtime import installed_version, library_versions
 
-    return {"emoscan": f"{version('emoscan')}{_commit()}"} | library_versions()
+    emoscan = f"{installed_version('emoscan') or 'not installed'}{_commit()}"
+    return {"emoscan": emoscan} | library_versions()
 
 
 def _commit() -> str:
     """Of the code that is measured, "" where that is not known."""
     command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
     folder = Path(__file__).parent
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    return f" ({done.stdout.strip()})" if done.returncode == 0 else ""
+    try:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):  # no git, or no repository
+        return ""
+    return f" ({done.stdout.strip()})"
 
 
 def _cpu_field(name: str) -> str:

@@ -40,7 +40,7 @@ def tree_mb(pid: int) -> float:
     What they share to pass pixels on counts once. It is at least what the process alone had at
     its peak, which may have been short.
     """
-    processes = [_status_mb(each) for each in (pid, *_descendants(pid))]
+    processes = [_status_mb(each) for each in (pid, *descendants(pid))]
     own = sum(each.get("RssAnon", 0.0) + each.get("RssFile", 0.0) for each in processes)
     shared = max(each.get("RssShmem", 0.0) for each in processes)
     return max(own + shared, processes[0].get("VmHWM", 0.0))
@@ -55,10 +55,13 @@ def _status_mb(pid: int) -> dict[str, float]:
     return {}
 
 
-def _descendants(pid: int) -> list[int]:
-    """Without a child that is its parent still: what was forked a moment ago, to run another."""
+def descendants(pid: int) -> list[int]:
+    """The processes that it started, and they, and so on.
+
+    Without a child that is its parent still: what was forked a moment ago, to run another.
+    """
     children = [child for child in _children(pid) if _command(child) != _command(pid)]
-    return children + [grandchild for child in children for grandchild in _descendants(child)]
+    return children + [grandchild for child in children for grandchild in descendants(child)]
 
 
 def _children(pid: int) -> list[int]:

@@ -64,12 +64,13 @@ def _answer(answers: IO[str], do: Callable[[], Answer]) -> bool:
 class Worker:
     """A process that answers questions, a context manager; it computes only while it is asked."""
 
-    def __init__(self, command: Sequence[str], *, log: Path) -> None:
+    def __init__(self, command: Sequence[str], *, log: Path, hides_gpu: bool = True) -> None:
         """Start it and wait until it has loaded; what it prints goes to `log`.
 
         Raises WorkerError.
         """
         self._log = log
+        hidden = {"CUDA_VISIBLE_DEVICES": ""} if hides_gpu else {}
         with log.open("a", encoding="utf-8") as printed:
             self._process = subprocess.Popen(
                 list(command),
@@ -77,8 +78,7 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=printed,
                 cwd=ROOT,
-                # Every figure is of the CPU.
-                env=os.environ | {"CUDA_VISIBLE_DEVICES": "", "PYTHONUNBUFFERED": "1"},
+                env=os.environ | hidden | {"PYTHONUNBUFFERED": "1"},
                 text=True,
                 encoding="utf-8",
             )

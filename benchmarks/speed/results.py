@@ -19,8 +19,12 @@ class Results:
         return cls(path, json.loads(path.read_text(encoding="utf-8")))
 
     def put(self, part: str, value: Any) -> None:
-        """Keep a part, and write the file under another name first: it is never half written."""
+        """Keep a part, and write the file."""
         self.parts[part] = value
+        self.save()
+
+    def save(self) -> None:
+        """Write the file, under another name first: it is never half written."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         writing = self.path.with_suffix(".writing")
         writing.write_text(json.dumps(self.parts, indent=1) + "\n", encoding="utf-8")
