@@ -13,7 +13,12 @@ from emoscan.faces.track import Tracker
 from emoscan.faces.view import NO_VIEW, view_of
 from emoscan.media.ahead import read_ahead
 from emoscan.options import RunOptions, ScanOptions
-from emoscan.runtime import photo_workers, serving_runtime, switching_often
+from emoscan.runtime import (
+    give_back_memory,
+    photo_workers,
+    serving_runtime,
+    switching_often,
+)
 from emoscan.timeline.records import FaceRecord, frame_records, unreadable_record
 from emoscan.types import Unreadable
 from emoscan.uploads import UPLOADS
@@ -39,6 +44,7 @@ class Analyzer:
         self._turns = nullcontext() if self.runtime.device.type == "cpu" else Lock()
         self.photo_threads = photo_workers()
         self._batch_size = run.batch_size
+        give_back_memory()
 
     def batch_frames(self, width_px: int, height_px: int) -> int:
         """How many frames of this size are decoded ahead, and photos analysed together."""

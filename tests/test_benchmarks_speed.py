@@ -21,7 +21,7 @@ from benchmarks.speed.protocol import Worker, WorkerError
 from benchmarks.speed.quality import Quality, compare_tables, matched_pairs
 from benchmarks.speed.report import render
 from benchmarks.speed.results import Results
-from benchmarks.speed.worker import Emoscan
+from benchmarks.speed.worker import Emoscan, work_s
 from tests.clips import even_times, write_clip
 
 
@@ -119,6 +119,19 @@ def test_memory_targets_are_upper_limits() -> None:
     assert claim_of(found, "between 1 and 10 min").verdict(found) == "met"
 
 
+def test_utilisation_is_that_of_the_longest_video() -> None:
+    def scan(minutes: float, **utilisation: float) -> dict[str, object]:
+        return {"minutes": minutes, "peak": {"peak_mb": 1.0, "frames": 1, **utilisation}}
+
+    short, long = scan(1, utilisation=0.5), scan(10, utilisation=0.851)
+    found = results(memory={"variants": {}, "lengths": [short, long]})
+    assert claim_of(found, "utilisation of all cores, 10 min").verdict(found) == "met"
+    assert "| 10 minutes of it, default | 1 | 1 MB | 85% |" in render(found)
+    older = results(memory={"variants": {}, "lengths": [short, scan(10)]})
+    assert claim_of(older, "utilisation").verdict(older) == "not measured"
+    assert "| 10 minutes of it, default | 1 | 1 MB | – |" in render(older)
+
+
 def test_targets_of_every_frame_are_held_against_stride_1() -> None:
     found = results(speed={"street": rates(plain=[2.0], default=[100.0], stride_1=[5.0])})
     claim = claim_of(found, "crowd, every frame detected")
@@ -206,6 +219,13 @@ def test_memory_of_child_processes_counts() -> None:
         process.wait()
     assert 80 < watch.peak_mb < 160
     assert tree_mb(process.pid) == 0
+
+
+def test_work_of_child_processes_counts() -> None:
+    work = "import time\nwhile time.process_time() < 0.2: pass"
+    began_s = work_s()
+    subprocess.run([sys.executable, "-c", work], check=True)
+    assert work_s() - began_s > 0.15
 
 
 def test_an_empty_run_and_a_whole_one_render() -> None:

@@ -114,6 +114,13 @@ def test_who_starts_at_a_border_finds_what_the_whole_video_gives(portrait_clip) 
     assert part and [fact for fact in facts[0] if fact[0] >= 13] == facts[1]
 
 
+def test_what_loading_the_networks_took_is_given_back(monkeypatch) -> None:
+    given_back: list[str] = []
+    monkeypatch.setattr("emoscan.analyzer.give_back_memory", lambda: given_back.append("once"))
+    Analyzer(ScanOptions(), RunOptions())
+    assert given_back == ["once"]
+
+
 def test_the_batch_size_changes_no_row(portrait_clip) -> None:
     options = ScanOptions(start_s=0.6, end_s=1.4)
     one, many = (

@@ -1,9 +1,13 @@
+import os
+import platform
+from pathlib import Path
+
 import pytest
 import torch
 
 from emoscan.errors import UsageError
 from emoscan.options import Precision
-from emoscan.runtime import choose_runtime, halving_on_out_of_memory
+from emoscan.runtime import choose_runtime, give_back_memory, halving_on_out_of_memory
 
 
 def without_gpus(monkeypatch) -> None:
@@ -79,3 +83,23 @@ def test_memory_that_runs_out_halves_the_batch_until_one() -> None:
 
     with pytest.raises(torch.OutOfMemoryError):
         halving_on_out_of_memory(never, 4)
+
+
+def resident_mb() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="others give it back by themselves")
+def test_what_was_freed_goes_back_to_the_system() -> None:
+    blocks = [b"x" * 100_000 for _ in range(1000)]  # too small for a mapping of its own
+    full_mb = resident_mb()
+    del blocks[:-1]  # the last one keeps the heap from shrinking
+    assert resident_mb() > full_mb - 30
+    give_back_memory()
+    assert resident_mb() < full_mb - 50
+
+
+def test_elsewhere_nothing_is_given_back(monkeypatch) -> None:
+    monkeypatch.setattr("ctypes.CDLL", lambda _: object())
+    give_back_memory()

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from benchmarks.speed.protocol import Answer
 from benchmarks.speed.results import Results
 from benchmarks.speed.subjects import VARIANTS
 
@@ -74,9 +75,19 @@ def growth_mb(results: Results, variant: str) -> float | None:
     return peaks[-1] - peaks[0] if variant == "default" and len(peaks) > 1 else None
 
 
+def utilisation(results: Results, variant: str) -> float | None:
+    """The share of all cores' time in which they worked for the scan of the longest video."""
+    scans = _scans_of_lengths(results)
+    return scans[-1].get("utilisation") if variant == "default" and scans else None
+
+
 def _peaks_of_lengths(results: Results) -> list[float]:
+    return [scan["peak_mb"] for scan in _scans_of_lengths(results)]
+
+
+def _scans_of_lengths(results: Results) -> list[Answer]:
     lengths = results.get("memory", "lengths") or []
-    return [length["peak"]["peak_mb"] for length in lengths if length["peak"]]
+    return [length["peak"] for length in lengths if length["peak"]]
 
 
 def claims(results: Results) -> list[Claim]:
@@ -163,5 +174,11 @@ def _memory(results: Results) -> list[Claim]:
             unit="MB",
             figure=growth_mb,
             at_least=False,
+        ),
+        Claim(
+            title=f"utilisation of all cores, {minutes[-1] if minutes else 'many'} min of video",
+            limit=0.85,
+            unit="%",
+            figure=utilisation,
         ),
     ]

@@ -5,6 +5,7 @@ from typing import Any
 
 from benchmarks.speed.claims import Claim, claims, in_words
 from benchmarks.speed.floor import Breakdown, Step, breakdown
+from benchmarks.speed.protocol import Answer
 from benchmarks.speed.results import Results, median
 from benchmarks.speed.subjects import SUBJECTS, VARIANT_TITLES
 
@@ -148,22 +149,25 @@ def _memory_part(results: Results) -> str:
     if not memory:
         return ""
     rows = [
-        (f"the clip of one face, {VARIANT_TITLES[name]}", f"{peak['frames']:,}", _mb(peak))
+        (f"the clip of one face, {VARIANT_TITLES[name]}", *_memory_cells(peak))
         for name, peak in memory["variants"].items()
     ] + [
-        (f"{length['minutes']:g} minutes of it, default", f"{peak['frames']:,}", _mb(peak))
+        (f"{length['minutes']:g} minutes of it, default", *_memory_cells(peak))
         for length in memory["lengths"]
         if (peak := length["peak"])
     ]
     return f"""## Peak memory
 
-Resident memory of a fresh process, networks included, and of the one in which it decodes.
+Resident memory of a fresh process, networks included, and of the one in which it decodes; and the
+processor time of both as a share of all cores' time, the loading of the networks included.
 
-{table(("720p", "frames", "peak"), rows)}"""
+{table(("720p", "frames", "peak", "utilisation"), rows)}"""
 
 
-def _mb(peak: dict[str, float]) -> str:
-    return f"{peak['peak_mb']:.0f} MB"
+def _memory_cells(peak: Answer) -> tuple[str, str, str]:
+    used = peak.get("utilisation")
+    words = NOTHING if used is None else f"{used:.0%}"
+    return f"{peak['frames']:,}", f"{peak['peak_mb']:.0f} MB", words
 
 
 def _steps_part(results: Results, clip: str) -> str:

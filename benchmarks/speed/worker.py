@@ -8,6 +8,7 @@
 """
 
 import json
+import os
 import sys
 import tempfile
 import time
@@ -151,6 +152,7 @@ class Emoscan:
             if isinstance(event, FileFinished):
                 finished.append(event)
 
+        began_s, work_began_s = time.perf_counter(), work_s()
         with _table(out) as table:
             report = emoscan.scan(
                 path,
@@ -160,7 +162,14 @@ class Emoscan:
                 run=emoscan.RunOptions(**self._run_options, overwrite=True),
                 listener=listen,
             )
-        return _scan_answer(finished[0], report)
+        offered_s = (time.perf_counter() - began_s) * len(os.sched_getaffinity(0))
+        utilisation = (work_s() - work_began_s) / offered_s
+        return _scan_answer(finished[0], report) | {"utilisation": utilisation}
+
+
+def work_s() -> float:
+    """Processor time of this process and of those that it started and that have ended."""
+    return sum(os.times()[:4])
 
 
 def _names(options: type[Any]) -> set[str]:

@@ -90,8 +90,8 @@ class Cascade(Protocol[P]):
 class Budget:
     """How much is computed at once, which bounds the memory.
 
-    `frames_px` bounds the frames whose summed-area tables (12 bytes a pixel) are kept,
-    `proposal_px` the pixels of a level and `crops` the crops that go through a network together.
+    `frames_px` bounds the frames that go through the cascade together, `proposal_px` the pixels of
+    a level and `crops` the crops that go through a network together.
     """
 
     frames_px: int
@@ -128,9 +128,9 @@ class HostCascade:
         found, first = [], 0
         for count in batches(pictures, self._budget.frames_px):
             part = slice(first, first + count)
-            # Others than these, for their tables would stay as long as they.
-            own = self.of_arrays([picture.pixels for picture in pictures[part]])
-            its = self._find(own, min_faces_px[part], threshold)
+            its = self._find(pictures[part], min_faces_px[part], threshold)
+            for picture in pictures[part]:
+                picture.forget_sums()
             found.append(its.of_frames(np.arange(first, first + count)))
             first += count
         return joined(found)
@@ -269,8 +269,14 @@ def picture_sizes(pictures: Sequence[Sized]) -> Integers:
 
 
 def _crops(pictures: Sequence[Picture], frames: Integers, pixels: Integers, *, side: int) -> Floats:
-    """(N, side, side, 3) crops of `pixels`, sorted by frame."""
-    parts = [
-        pictures[frame].crops(pixels[frames == frame], side=side) for frame in np.unique(frames)
-    ]
+    """(N, side, side, 3) crops of `pixels`, sorted by frame.
+
+    One picture's table of sums is kept at a time, for its crops in the next call perhaps.
+    """
+    parts = []
+    for frame in np.unique(frames):
+        for other in pictures:
+            if other is not pictures[frame]:
+                other.forget_sums()
+        parts.append(pictures[frame].crops(pixels[frames == frame], side=side))
     return np.concatenate(parts)

@@ -47,6 +47,10 @@ class Picture:
     def _sums(self) -> NDArray[np.int32]:
         return _sums(self.pixels)
 
+    def forget_sums(self) -> None:
+        """Free the table; whoever asks for averages again has it made again."""
+        self.__dict__.pop("_sums", None)
+
     def resized(self, height: int, width: int) -> NDArray[np.float32]:
         """(height, width, 3) averages over the whole picture."""
         out = np.empty((height, width, 3), np.float32)

@@ -21,8 +21,9 @@ from emoscan.timeline.schema import (
     WORDS,
 )
 
-# Within the 20,000 to 100,000 rows that readers skip and scan well; some 8 MB before compression.
-ROW_GROUP_ROWS = 50_000
+# Readers skip and scan 20,000 to 100,000 well. The least of these: rows wait in memory until there
+# are so many, at some 0.3 kB each, once for the table and once for its part (`batch/parts.py`).
+ROW_GROUP_ROWS = 20_000
 
 _FLOAT_LEAVES = [
     *(field.name for field in SCHEMA if pa.types.is_floating(field.type)),
@@ -82,8 +83,11 @@ class ParquetEncoder:
             self._parquet.close()
 
     def _write_row_group(self) -> None:
-        self._parquet.write_table(pa.Table.from_batches(self._held).combine_chunks())
+        # One dictionary a column, else words would be written out. Not `combine_chunks`, which
+        # copies every column.
+        table = pa.Table.from_batches(self._held).unify_dictionaries()
         self._held.clear()
+        self._parquet.write_table(table)
 
 
 class CsvEncoder:

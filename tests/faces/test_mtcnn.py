@@ -1,6 +1,7 @@
 """The cascade against the installed facenet-pytorch, and against itself."""
 
 import warnings
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -142,6 +143,23 @@ def test_small_budgets_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cascade, "CPU_BUDGET", small)
     found = FaceDetector(CPU).detect(scenes()[:3], min_faces_px=[MIN_FACE_PX] * 3)
     assert all(same(a, b) for a, b in zip(found, together, strict=True))
+
+
+def test_one_table_of_sums_is_there_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[weakref.ref[NDArray[np.int32]]] = []
+    there: list[int] = []
+    sums = resample._sums
+
+    def counted(pixels: Pixels) -> NDArray[np.int32]:
+        there.append(sum(table() is not None for table in made))
+        table = sums(pixels)
+        made.append(weakref.ref(table))
+        return table
+
+    monkeypatch.setattr(resample, "_sums", counted)
+    monkeypatch.setattr(Picture, "_is_worth_a_table", lambda *_: True)
+    detect(scenes()[:3])
+    assert len(there) >= 3 and not any(there)
 
 
 def test_halves_its_batch_when_memory_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:

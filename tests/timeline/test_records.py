@@ -1,4 +1,6 @@
 import math
+import subprocess
+import sys
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -106,7 +108,10 @@ def test_bytes_of_a_name_that_are_no_utf_8_are_escaped():
         ("face", 70_000),
         ("track", True),
         ("score", "0.9"),
+        ("score", True),
         ("landmarks", (1.0, 2.0)),
+        ("landmarks", ()),
+        ("landmarks", ("1",) * 10),
         ("emotion", 3),
     ],
 )
@@ -114,6 +119,24 @@ def test_what_does_not_fit_its_column_is_refused_by_name(column, value):
     (row,) = frame_records(frame(), faces(1), emotions(1))
     with pytest.raises(TypeError, match=f"Column {column} "):
         record_batch([replace(row, **{column: value})])
+
+
+LOOKING_FOR_PANDAS = """
+import sys
+from pathlib import Path
+from emoscan.options import TableFormat
+from emoscan.timeline.writers import open_table
+from tests.timeline.samples import records
+table = open_table(Path(sys.argv[1]), TableFormat.PARQUET, overwrite=False)
+table.write(records())
+table.commit({})
+assert "pandas" not in sys.modules
+"""
+
+
+def test_rows_are_written_without_pandas(tmp_path):
+    command = [sys.executable, "-c", LOOKING_FOR_PANDAS, str(tmp_path / "t.parquet")]
+    subprocess.run(command, check=True)
 
 
 def test_all_columns_can_be_null_but_three():
