@@ -38,8 +38,8 @@ LEVEL_IOU, FRAME_IOU, REFINEMENT_IOU = 0.5, 0.7, 0.7
 # Of two boxes of O-Net of which so much of the smaller lies in the other, the surer stays.
 OUTPUT_OVERLAP = 0.7
 
-# Squares that `look` takes lie as `rectangles` in the mean, which takes whole pixels from one
-# before the box on: so far before the box, and so much longer.
+# Squares that `look` and `refine` take lie as `rectangles` in the mean, which takes whole pixels
+# from one before the box on: so far before the box, and so much longer.
 BEFORE_PX, LONGER_PX = 1.5, 1
 
 
@@ -83,6 +83,10 @@ class Cascade(Protocol[P]):
 
     def look(self, pictures: Sequence[P], *, frames: Integers, boxes: Floats) -> Floats:
         """O-Net's numbers, (N, 16), for squares with fractions of pixels, (N, 4), at least one."""
+        ...
+
+    def refine(self, pictures: Sequence[P], *, frames: Integers, boxes: Floats) -> Floats:
+        """R-Net's numbers, (N, 6), for the same."""
         ...
 
 
@@ -137,7 +141,16 @@ class HostCascade:
 
     def look(self, pictures: Sequence[Picture], *, frames: Integers, boxes: Floats) -> Floats:
         """As `Cascade.look`."""
-        network, out = self._networks.output, []
+        return self._outputs_of_squares(self._networks.output, pictures, frames, boxes)
+
+    def refine(self, pictures: Sequence[Picture], *, frames: Integers, boxes: Floats) -> Floats:
+        """As `Cascade.refine`."""
+        return self._outputs_of_squares(self._networks.refinement, pictures, frames, boxes)
+
+    def _outputs_of_squares(
+        self, network: Network, pictures: Sequence[Picture], frames: Integers, boxes: Floats
+    ) -> Floats:
+        out = []
         for start in range(0, len(frames), self._budget.crops):
             part = slice(start, start + self._budget.crops)
             crops = [

@@ -137,14 +137,16 @@ class DeviceCascade:
 
     def look(self, pictures: Sequence[DevicePicture], *, frames: Integers, boxes: Floats) -> Floats:
         """As `Cascade.look`."""
-        sides = boxes[:, 3:] - boxes[:, 1:2] + LONGER_PX
-        crops = cut_squares(
-            [picture.pixels for picture in pictures],
-            frames=frames,
-            squares=np.concatenate([boxes[:, :2] - BEFORE_PX, sides], axis=1).astype(np.float64),
-            out_px=self._networks.output.side_px,
-        )
+        crops = _crops(pictures, frames, boxes, side_px=OUTPUT_SIDE_PX)
         out: Floats = self._settle(crops).cpu().numpy()
+        return out
+
+    def refine(
+        self, pictures: Sequence[DevicePicture], *, frames: Integers, boxes: Floats
+    ) -> Floats:
+        """As `Cascade.refine`."""
+        crops = _crops(pictures, frames, boxes, side_px=REFINEMENT_SIDE_PX)
+        out: Floats = self._refine(crops).cpu().numpy()
         return out
 
     def _find(self, pictures: Sequence[Tensor], min_face_px: float, threshold: float) -> Candidates:
@@ -196,6 +198,19 @@ class DeviceCascade:
             for part in torch.arange(len(frames), device=self._device).split(GPU_BUDGET.crops)
         ]
         return DeviceCandidates(frames, boxes, torch.cat(outs))
+
+
+def _crops(
+    pictures: Sequence[DevicePicture], frames: Integers, boxes: Floats, *, side_px: int
+) -> Tensor:
+    """(N, 3, side_px, side_px) of squares with fractions of pixels, (N, 4)."""
+    sides = boxes[:, 3:] - boxes[:, 1:2] + LONGER_PX
+    return cut_squares(
+        [picture.pixels for picture in pictures],
+        frames=frames,
+        squares=np.concatenate([boxes[:, :2] - BEFORE_PX, sides], axis=1).astype(np.float64),
+        out_px=side_px,
+    )
 
 
 def _batch_for(count: int) -> int:

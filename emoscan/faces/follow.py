@@ -4,7 +4,9 @@ Most frames of a video show the faces of the frame before, a little elsewhere. A
 neighbouring key frames show is looked for on the straight line between its two places, in all
 frames between them at once; one that only the first shows is followed forward from frame to
 frame, one that only the second shows, backward. O-Net, the last network of the cascade, has the
-last word on every box: whether there is a face, and where exactly.
+last word on every box: whether there is a face, and where exactly. Where a face comes or goes, it
+would see it for longer than the whole cascade does: there it has to be surer, R-Net has to agree,
+and where either is not the face is gone.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscan.faces.candidates import joined
+from emoscan.faces.candidates import Candidates, joined, moved
+from emoscan.faces.cascade import Sized
 from emoscan.faces.mtcnn import FaceDetector
 from emoscan.faces.strands import (
     Key,
@@ -40,11 +43,17 @@ MAX_SPAN_S = 0.5
 MAX_SHIFT = 0.5
 MAX_UNMATCHED = 0.2
 
+# O-Net may doubt a face that one key frame alone shows less, by this factor, than any other.
+DOUBT = 2 / 3
+
 # Between two frames whose levels differ by more in the mean, of 255, there is a cut.
 CUT_LEVELS = 30.0
 THUMBNAIL_PX = 24
 
 Item = Frame | Unreadable
+
+# A strand, and the place and the box (4,) where to look for it.
+Look = tuple[Strand, int, NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,12 +146,28 @@ class FaceFollower:
                 frames=np.array([place for _, place, _ in looks], np.int64),
                 guesses=np.stack([box for _, _, box in looks]),
             )
-            for row in np.flatnonzero(seen.scores > self._detector.threshold):
+            for row in np.flatnonzero(self._is_seen(pictures, looks, seen)):
                 strand, place, _ = looks[row]
                 strand.see(place, seen[row : row + 1])
         found = {place: self._faces(place, span) for span in spans for place in span.inside}
         settled = self._detector.settled([pictures[place] for place in found], [*found.values()])
         return dict(zip(found, settled, strict=True))
+
+    def _is_seen(
+        self, pictures: Sequence[Sized], looks: Sequence[Look], seen: Candidates
+    ) -> NDArray[np.bool_]:
+        """(N,) whether there is a face: stricter for those that one key frame alone shows."""
+        threshold = self._detector.threshold
+        shown_once = np.array([strand.shown_once for strand, _, _ in looks])
+        is_seen = seen.scores > np.where(shown_once, 1 - DOUBT * (1 - threshold), threshold)
+        doubtful = is_seen & shown_once
+        if doubtful.any():
+            is_seen[doubtful] = self._detector.confirmed(
+                pictures,
+                frames=seen.frames[doubtful],
+                boxes=moved(seen[doubtful], inclusive_px=1),
+            )
+        return is_seen
 
     def _faces(self, place: int, span: Span) -> Faces:
         found = [strand.found[place] for strand in span.strands if place in strand.found]
@@ -208,7 +233,7 @@ def _block_items(item: Item, stride: int) -> int:
     return most // stride * stride or max(1, most)
 
 
-def _next_looks(strands: Sequence[Strand]) -> list[tuple[Strand, int, NDArray[np.float32]]]:
+def _next_looks(strands: Sequence[Strand]) -> list[Look]:
     """Where all strands look next, by place."""
     looks = [(strand, place, box) for strand in strands for place, box in strand.next_looks()]
     return sorted(looks, key=lambda look: look[1])

@@ -14,6 +14,7 @@ from emoscan.faces.candidates import (
     Candidates,
     Floats,
     Integers,
+    face_scores,
     landmark_points,
     moved,
     no_candidates,
@@ -21,6 +22,7 @@ from emoscan.faces.candidates import (
 )
 from emoscan.faces.cascade import (
     OUTPUT_OVERLAP,
+    REFINEMENT_THRESHOLD,
     Cascade,
     HostCascade,
     Sized,
@@ -166,6 +168,26 @@ class FaceDetector:
             out[inside] = self._cascade.look(pictures, frames=frames[inside], boxes=boxes[inside])
         return Candidates.read(frames, boxes, out)
 
+    @torch.inference_mode()
+    def confirmed(
+        self, pictures: Sequence[Sized], *, frames: Integers, boxes: Floats
+    ) -> NDArray[np.bool_]:
+        """(N,) whether R-Net as well sees faces in O-Net's boxes, (N, 4) and sorted by frame.
+
+        O-Net alone sees a face however small or hidden. In the whole detector it sees only what
+        R-Net let pass. The windows of R-Net there, looked at around faces that the detector
+        found, are LOOK_SHARE of their heights in the median, as O-Net's, and at least so much of
+        `min_face`.
+        """
+        least_px = np.array([self._min_face.in_px(picture.height) for picture in pictures])
+        windows = _around(boxes, least_px=least_px[frames])
+        inside = _touches(windows, pictures, frames)
+        sees = np.zeros(len(boxes), np.bool_)
+        if inside.any():
+            out = self._cascade.refine(pictures, frames=frames[inside], boxes=windows[inside])
+            sees[inside] = face_scores(out) > REFINEMENT_THRESHOLD
+        return sees
+
     def faces(self, found: Candidates, *, followed: bool) -> Faces:
         """What is left of one frame's candidates of O-Net, largest first."""
         return self._kept(
@@ -179,10 +201,13 @@ class FaceDetector:
         )
 
 
-def _around(boxes: Floats) -> Floats:
-    """Squares of LOOK_SHARE times the boxes' heights around their centres."""
+def _around(boxes: Floats, *, least_px: NDArray[np.float64] | None = None) -> Floats:
+    """Squares of LOOK_SHARE times the boxes' heights, or `least_px` (N,), around their centres."""
+    heights = boxes[:, 3:] - boxes[:, 1:2]
+    if least_px is not None:
+        heights = np.maximum(heights, least_px.astype(np.float32)[:, None])
     middle = (boxes[:, :2] + boxes[:, 2:]) / np.float32(2)
-    half = (boxes[:, 3:] - boxes[:, 1:2]) * np.float32(LOOK_SHARE / 2)
+    half = heights * np.float32(LOOK_SHARE / 2)
     return np.concatenate([middle - half, middle + half], axis=1)
 
 

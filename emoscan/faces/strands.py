@@ -38,7 +38,8 @@ class Strand:
     """One face in the frames `inside` two key frames, of which one or both show it.
 
     `line` holds where it is expected, `boxes` where it is known to be, and `found` what O-Net
-    said of it there, each by place. `motion` is that on the first key frame.
+    said of it there, each by place. `motion` is that on the first key frame. `shown_once` says
+    that one of the two key frames shows it, and not the other.
     """
 
     inside: range
@@ -46,16 +47,23 @@ class Strand:
     motion: Boxes
     line: dict[int, Boxes] = field(default_factory=dict)
     found: dict[int, Candidates] = field(default_factory=dict)
+    shown_once: bool = False
     _stepped_to: set[int] = field(default_factory=set)
+    _looked_twice: set[int] = field(default_factory=set)
 
     def next_looks(self) -> list[tuple[int, Boxes]]:
-        """Where to look next: all along the line, then beside places where the face was found."""
+        """Where to look next: all along the line, then beside places where the face was found.
+
+        One that a single key frame shows and that is lost is looked for once more, where it was.
+        """
         if self.line:
             looks, self.line = list(self.line.items()), {}
             return looks
         steps = [(place, place + by) for place in self.boxes for by in (1, -1)]
         steps = [(place, to) for place, to in steps if self._is_open(to)]
         self._stepped_to |= {to for _, to in steps}
+        if self.shown_once and not steps:
+            return self._second_looks()
         return [(to, box) for place, to in steps for box in self._expected(place, to)]
 
     def see(self, place: int, candidate: Candidates) -> None:
@@ -64,6 +72,17 @@ class Strand:
             return
         self.found[place] = candidate
         self.boxes[place] = moved(candidate, inclusive_px=1)[0]
+
+    def _second_looks(self) -> list[tuple[int, Boxes]]:
+        """Where its motion did not lead to it, it may have stopped."""
+        lost = sorted(self._stepped_to - self.boxes.keys() - self._looked_twice)
+        self._looked_twice.update(lost)
+        return [
+            (to, self.boxes[place])
+            for to in lost
+            for place in (to - 1, to + 1)
+            if place in self.boxes
+        ]
 
     def _is_open(self, place: int) -> bool:
         known = place in self.boxes or place in self._stepped_to
@@ -115,8 +134,10 @@ class Span:
         ]
         gone = _rest(len(before), [a for a, _ in pairs])
         come = _rest(len(after), [b for _, b in pairs])
-        strands += [Strand(inside, {first.place: before[a]}, motions[a]) for a in gone]
-        strands += [Strand(inside, {last.place: after[b]}, UNKNOWN) for b in come]
+        strands += [
+            Strand(inside, {first.place: before[a]}, motions[a], shown_once=True) for a in gone
+        ]
+        strands += [Strand(inside, {last.place: after[b]}, UNKNOWN, shown_once=True) for b in come]
         surprises = [_distance(led_to[a], after[b]) for a, b in pairs]
         return cls(inside, strands, surprises, len(gone) + len(come), now)
 

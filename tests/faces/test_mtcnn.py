@@ -21,6 +21,7 @@ from emoscan.faces.candidates import not_inside_a_better
 from emoscan.faces.cascade import HostCascade
 from emoscan.faces.mtcnn import FaceDetector, Resampling
 from emoscan.faces.resample import Picture
+from emoscan.options import MinFace
 from emoscan.runtime import choose_runtime
 from emoscan.types import NO_TRACK, Faces
 
@@ -252,6 +253,39 @@ def test_settled_faces_are_largest_first_and_no_face_comes_twice() -> None:
     assert (np.diff((settled.boxes[:, 2:] - settled.boxes[:, :2]).prod(axis=1)) <= 0).all()
     two = FaceDetector(CPU, max_faces=2).settled([Picture(picture)], [twice])[0]
     assert np.array_equal(two.boxes, settled.boxes[:2])
+
+
+def test_the_middle_network_confirms_faces_alone() -> None:
+    picture = scenes()[3]
+    height_px, width_px = picture.shape[:2]
+    faces = detect([picture])[0].boxes
+    side = np.float32(100)
+    corner = np.float32([[0, 380, side, 380 + side]])
+    outside = np.float32([[width_px + 200, 0, width_px + 200 + side, side]])
+    boxes = np.concatenate([faces, corner, outside])
+    confirmed = detector().confirmed(
+        [Picture(np.full((height_px, width_px, 3), 128, np.uint8)), Picture(picture)],
+        frames=np.repeat([0, 1], len(boxes)),
+        boxes=np.concatenate([boxes, boxes]),
+    )
+    wanted = [False] * len(boxes) + [True] * len(faces) + [False, False]
+    assert confirmed.tolist() == wanted
+    none = detector().confirmed([], frames=np.zeros(0, np.int64), boxes=faces[:0])
+    assert none.tolist() == []
+
+
+def test_faces_far_below_the_least_are_not_confirmed() -> None:
+    picture = scenes()[3]
+    faces = detect([picture])[0].boxes
+    heights = faces[:, 3] - faces[:, 1]
+
+    def confirmed(least_px: float) -> list[bool]:
+        strict = FaceDetector(CPU, min_face=MinFace(px=least_px))
+        frames = np.zeros(len(faces), np.int64)
+        return strict.confirmed([Picture(picture)], frames=frames, boxes=faces).tolist()
+
+    assert all(confirmed(float(heights.min())))
+    assert not any(confirmed(4 * float(heights.max())))
 
 
 def test_threshold_is_that_of_the_last_network() -> None:
