@@ -5,11 +5,12 @@ import gc
 import platform
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from threading import Lock
 from typing import Any, TypeVar
 
 import torch
@@ -78,6 +79,10 @@ def choose_runtime(device: str = "auto", precision: Precision = Precision.AUTO) 
         precision = Precision.FP16 if chosen.type == "cuda" else Precision.FP32
     if precision is Precision.FP16 and chosen.type == "cpu":
         raise UsageError("--precision fp16 needs a GPU; a CPU takes fp32 or bf16.")
+    if precision is Precision.FP32 and chosen.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = (
+            False  # else convolutions would keep 10 bits of each number
+        )
     name = _device_name(chosen)
     return Runtime(chosen, precision, name, _note(name) if device == "auto" else None)
 
@@ -225,19 +230,41 @@ def _note(name: str) -> str:
     )
 
 
-@contextmanager
-def switching_often() -> Iterator[None]:
-    """Python's threads take turns SWITCH_S apart.
+class _Switching:
+    """How many want Python's threads to take turns SWITCH_S apart, and how it was before them."""
+
+    def __init__(self) -> None:
+        self._changing = Lock()
+        self._wanted_by = 0
+        self._before_s = 0.0
+
+    @contextmanager
+    def often(self) -> Iterator[None]:
+        """See `switching_often`."""
+        with self._changing:
+            if not self._wanted_by:
+                self._before_s = sys.getswitchinterval()
+                sys.setswitchinterval(SWITCH_S)
+            self._wanted_by += 1
+        try:
+            yield
+        finally:
+            with self._changing:
+                self._wanted_by -= 1
+                if not self._wanted_by:
+                    sys.setswitchinterval(self._before_s)
+
+
+_SWITCHING = _Switching()
+
+
+def switching_often() -> AbstractContextManager[None]:
+    """Python's threads take turns SWITCH_S apart, until the last one that wants it is done.
 
     Whoever gives work to a GPU lets go of the interpreter at each step. To get it back from another
     thread that computes takes 5 ms by default, as long as a hundred such steps.
     """
-    before_s = sys.getswitchinterval()
-    sys.setswitchinterval(SWITCH_S)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before_s)
+    return _SWITCHING.often()
 
 
 def give_back_memory() -> None:

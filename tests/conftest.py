@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Set before torch is imported: the suite runs alike with and without a GPU.
-os.environ["CUDA_VISIBLE_DEVICES"] = ""
+# Set before torch is imported: the suite runs alike with and without a GPU, but for test_on_gpu.py.
+if not os.environ.get("EMOSCAN_TEST_GPU"):
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 from emoscan.cli.app import main
 from emoscan.media.process import DecoderProcess

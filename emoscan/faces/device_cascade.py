@@ -268,7 +268,7 @@ def _pyramid(
 def _shrunk(planes: Tensor, size: tuple[int, int]) -> Tensor:
     """(B, 3, h, w) int32: averages over areas, shares of pixels included; enlarged if larger."""
     if size[0] > planes.shape[2] or size[1] > planes.shape[3]:
-        return _linear(planes.int(), size)
+        return _linear(planes.int(), size, by_area=True)
     height, width = planes.shape[2:]
     across = planes.new_zeros(*planes.shape[:2], size[0], width, dtype=torch.float32)
     for pixels, shares in _shares(height, size[0], planes.device):
@@ -295,25 +295,35 @@ def _shares(length_px: int, count: int, device: torch.device) -> list[tuple[Tens
     return shares
 
 
-def _linear(levels: Tensor, size: tuple[int, int]) -> Tensor:
-    """(B, 3, h, w) int32 of this size, to the bit what OpenCV makes of bytes bilinearly."""
+def _linear(levels: Tensor, size: tuple[int, int], *, by_area: bool = False) -> Tensor:
+    """(B, 3, h, w) int32 of this size, to the bit what OpenCV makes of bytes bilinearly.
+
+    With `by_area` as it enlarges where it is asked for averages over areas.
+    """
     height, width = levels.shape[2:]
-    left, right, of_left, of_right = _neighbours(width, size[1], levels.device)
+    left, right, of_left, of_right = _neighbours(width, size[1], by_area, levels.device)
     across = (levels[..., left] * of_left + levels[..., right] * of_right) >> 4
-    top, bottom, of_top, of_bottom = _neighbours(height, size[0], levels.device)
+    top, bottom, of_top, of_bottom = _neighbours(height, size[0], by_area, levels.device)
     upper = (across[:, :, top] * of_top[:, None]) >> 16
     lower = (across[:, :, bottom] * of_bottom[:, None]) >> 16
     return (upper + lower + 2) >> 2
 
 
 @lru_cache(KEPT_GRIDS)
-def _neighbours(length_px: int, count: int, device: torch.device) -> tuple[Tensor, ...]:
+def _neighbours(
+    length_px: int, count: int, by_area: bool, device: torch.device
+) -> tuple[Tensor, ...]:
     """Of `count` places along so many pixels, (count,) each: the pixels before and behind and their
     weights in 2048ths."""
-    places = ((torch.arange(count, dtype=torch.float64) + 0.5) * (length_px / count) - 0.5).float()
-    places = places.clamp(0, length_px - 1)
-    before = places.floor()
-    share = places - before
+    index = torch.arange(count, dtype=torch.float64)
+    if by_area:  # only the places whose area reaches into the next pixel lie between two
+        before = (index * (length_px / count)).floor()
+        share = ((index + 1) - (before + 1) * (count / length_px)).float().clamp(min=0)
+        share -= share.floor()
+    else:
+        places = ((index + 0.5) * (length_px / count) - 0.5).float().clamp(0, length_px - 1)
+        before = places.floor()
+        share = places - before
     weights = ((1 - share) * 2048).round().int(), (share * 2048).round().int()
     before = before.long()
     behind = (before + 1).clamp(max=length_px - 1)

@@ -1,0 +1,64 @@
+"""Tables are the same where pictures stay on the device; here the device is the CPU."""
+
+import sys
+
+import numpy as np
+import pytest
+
+import emoscan
+from emoscan.emotion.classifier import EmotionClassifier
+from emoscan.faces.mtcnn import FaceDetector
+from emoscan.options import Backend, Precision, RunOptions, ScanOptions
+from emoscan.runtime import Runtime, choose_runtime, switching_often
+from emoscan.timeline.records import FaceRecord
+from emoscan.types import Frame
+from tests.pictures import ArrayPicture
+
+RUN = RunOptions(device="cpu", backend=Backend.TORCH, decode_in_process=True)
+
+
+def rows(clip, *, on_device: bool, monkeypatch, **options) -> list[FaceRecord]:
+    monkeypatch.setattr(Runtime, "keeps_pictures", property(lambda self: on_device))
+    scan = ScanOptions(precision=Precision.FP32, **options)
+    return list(emoscan.analyze_video(clip, scan, run=RUN))
+
+
+def places(records: list[FaceRecord]) -> list[tuple[object, ...]]:
+    return [(row.frame, row.status, row.face, row.track, row.origin) for row in records]
+
+
+@pytest.mark.parametrize("stride", [1, None])
+def test_rows_are_the_same(portrait_clip, monkeypatch, stride: int | None) -> None:
+    host, device = (
+        rows(portrait_clip, on_device=on_device, monkeypatch=monkeypatch, detector_stride=stride)
+        for on_device in (False, True)
+    )
+    assert places(host) == places(device)
+    faces = [pair for pair in zip(host, device, strict=True) if pair[0].x is not None]
+    assert len(faces) > 40
+    for a, b in faces:
+        assert (a.x, a.y, a.width, a.height) == pytest.approx(
+            (b.x, b.y, b.width, b.height), abs=0.5
+        )
+        assert a.confidence == pytest.approx(b.confidence, abs=0.05)
+    assert np.mean([a.emotion == b.emotion for a, b in faces]) > 0.95
+
+
+def test_frames_without_faces_have_no_probabilities(monkeypatch) -> None:
+    monkeypatch.setattr(Runtime, "keeps_pictures", property(lambda self: True))
+    classifier = EmotionClassifier(choose_runtime("cpu"))
+    detector = FaceDetector(choose_runtime("cpu"))
+    pixels = np.full((60, 80, 3), 90, np.uint8)
+    frames = [Frame("a", i, 0.0, 80, 60, ArrayPicture(pixels)) for i in range(2)]
+    found = classifier.classify(frames, [detector.no_faces()] * 2)
+    assert [emotions.probabilities.shape for emotions in found] == [(0, 7), (0, 7)]
+
+
+def test_threads_take_turns_often_until_the_last_one_is_done() -> None:
+    before = sys.getswitchinterval()
+    with switching_often():
+        assert sys.getswitchinterval() < before / 5
+        with switching_often():
+            pass
+        assert sys.getswitchinterval() < before / 5
+    assert sys.getswitchinterval() == pytest.approx(before)

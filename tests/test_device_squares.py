@@ -1,0 +1,94 @@
+"""Squares cut by torch are those that OpenCV cuts."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from emoscan import device_squares
+from emoscan.device_squares import cut_squares, grids_of
+from emoscan.squares import cut_square, grid_of
+
+SIDES = (11.3, 23.9, 40.0, 59.9, 77.7, 97.2, 150.0, 230.4, 301.0)
+TURNS = (0.0, 12.5, -31.0)
+
+
+def picture(height: int, width: int, *, seed: int = 0) -> NDArray[np.uint8]:
+    """Soft and coloured, with an edge in it."""
+    noise = np.random.default_rng(seed).integers(0, 256, (9, 11, 3), np.uint8)
+    pixels = cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
+    pixels[: height // 3, : width // 4] = (250, 10, 90)
+    return pixels
+
+
+def places() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(N, 3) squares, some of which lie partly or wholly outside of 320 by 240 px, and turns."""
+    random = np.random.default_rng(3)
+    sides = np.repeat(SIDES, len(TURNS))
+    corners = random.uniform(-60, 250, (len(sides), 2))
+    corners[:3] = -500
+    return np.column_stack([corners, sides]), np.tile(TURNS, len(SIDES))
+
+
+def by_opencv(
+    pictures: Sequence[NDArray[np.uint8]], frames: NDArray[np.int64], *, gray: bool
+) -> NDArray[np.float32]:
+    crops = [
+        cut_square(
+            pictures[frame], left=left, top=top, side=side, out_px=24, gray=gray, turn_deg=turn
+        )
+        for frame, (left, top, side), turn in zip(frames, *places(), strict=True)
+    ]
+    return np.stack(crops).reshape(len(crops), 24, 24, -1).transpose(0, 3, 1, 2).astype(np.float32)
+
+
+@pytest.mark.parametrize("gray", [False, True])
+def test_they_differ_by_roundings_alone(gray: bool) -> None:
+    pictures = [picture(240, 320), picture(180, 260, seed=1), picture(240, 320, seed=2)]
+    squares, turns = places()
+    frames = np.arange(len(squares)) % 3
+    out = cut_squares(
+        [torch.from_numpy(pixels) for pixels in pictures],
+        frames=frames,
+        squares=squares,
+        out_px=24,
+        gray=gray,
+        turns_deg=turns,
+    ).numpy()
+    away = np.abs(out - by_opencv(pictures, frames, gray=gray))
+    assert (out == out.round()).all() and out.min() >= 0 and out.max() <= 255
+    assert away.max() <= 4  # beside the edge: OpenCV looks at 32nds of pixels
+    assert away.mean() < 0.1 and (away > 1).mean() < 0.01
+
+
+def test_little_memory_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    squares, turns = places()
+    pixels = [torch.from_numpy(picture(240, 320))]
+    frames = np.zeros(len(squares), np.int64)
+
+    def cut() -> torch.Tensor:
+        return cut_squares(pixels, frames=frames, squares=squares, out_px=24, turns_deg=turns)
+
+    whole = cut()
+    monkeypatch.setattr(device_squares, "MOST_CUT_PX", 1)
+    assert torch.equal(cut(), whole)
+
+
+def test_no_square_gives_none() -> None:
+    none = np.zeros((0, 3))
+    pixels = [torch.from_numpy(picture(20, 30))]
+    out = cut_squares(pixels, frames=none[:, 0].astype(int), squares=none, out_px=24, gray=True)
+    assert out.shape == (0, 1, 24, 24)
+
+
+def test_grids_of_many_are_those_of_each() -> None:
+    squares, turns = places()
+    grids = grids_of(squares, turns, out_px=24)
+    for row, ((left, top, side), turn) in enumerate(zip(squares.tolist(), turns, strict=True)):
+        alone = grid_of(left=left, top=top, side=side, out_px=24, turn_deg=turn)
+        assert [getattr(grids, name)[row] for name in alone._fields] == pytest.approx(
+            list(alone), abs=1e-9
+        )

@@ -1,0 +1,33 @@
+"""Batches of few sizes; what a GPU does with recordings is in test_on_gpu.py."""
+
+import torch
+
+from emoscan import graphs
+from emoscan.graphs import SIZES, Replayed, ReplayedBatches
+
+
+def test_elsewhere_than_on_a_gpu_the_work_runs_as_it_comes() -> None:
+    calls: list[tuple[torch.Size, tuple[object, ...]]] = []
+
+    def work(given: torch.Tensor, *settings: object) -> tuple[torch.Tensor, ...]:
+        calls.append((given.shape, settings))
+        return given + 1, given * 2
+
+    replayed = Replayed(work, kept=2)
+    for _ in range(4):
+        more, twice = replayed(torch.arange(3), 0.5)
+        assert more.tolist() == [1, 2, 3] and twice.tolist() == [0, 2, 4]
+    assert calls == [(torch.Size([3]), (0.5,))] * 4
+
+
+def test_batches_elsewhere_are_not_filled_up() -> None:
+    batches = ReplayedBatches(lambda items: items.sum(1))
+    assert batches(torch.ones(5, 3)).tolist() == [3.0] * 5
+    assert batches(torch.ones(0, 3)).shape == (0,)
+
+
+def test_any_number_of_items_has_a_size() -> None:
+    assert list(SIZES) == sorted(set(SIZES))
+    for count in (1, 3, 30, 257, SIZES[-1]):
+        size = graphs._size_for(count)
+        assert size >= count and size <= max(2 * count, 8)

@@ -1,0 +1,160 @@
+"""What only a CUDA GPU can show: `EMOSCAN_TEST_GPU=1 pytest tests/test_on_gpu.py`."""
+
+import os
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+import emoscan
+from emoscan.faces.cascade import HostCascade
+from emoscan.faces.mtcnn import FaceDetector
+from emoscan.faces.resample import Resampling
+from emoscan.graphs import CALLS_BEFORE, Replayed, ReplayedBatches
+from emoscan.media.picture import OnDemand
+from emoscan.options import Precision, RunOptions, ScanOptions
+from emoscan.runtime import choose_runtime
+from emoscan.timeline.records import FaceRecord
+from emoscan.types import Faces, Frame
+from emoscan.uploads import TOGETHER, Uploads
+from tests.faces.test_device_cascade import alike
+from tests.faces.test_mtcnn import MIN_FACE_PX, scenes
+
+pytestmark = pytest.mark.skipif(
+    not (os.environ.get("EMOSCAN_TEST_GPU") and torch.cuda.is_available()),
+    reason="needs a CUDA GPU and EMOSCAN_TEST_GPU=1",
+)
+
+
+@pytest.fixture
+def cuda() -> torch.device:
+    return torch.device("cuda", 0)
+
+
+@pytest.fixture
+def exact() -> Iterator[None]:
+    """What `--precision fp32` sets, for all that follows, is taken back."""
+    before = torch.backends.cudnn.allow_tf32
+    yield
+    torch.backends.cudnn.allow_tf32 = before
+
+
+def on_cpu() -> list[Faces]:
+    runtime = choose_runtime("cpu")
+    detector = FaceDetector(runtime)
+    assert isinstance(detector._cascade, HostCascade)
+    return detector.detect(scenes(), min_faces_px=[MIN_FACE_PX] * len(scenes()))
+
+
+@pytest.mark.parametrize("resampling", Resampling)
+def test_it_finds_what_the_cpu_finds(exact, resampling: Resampling) -> None:
+    host = FaceDetector(choose_runtime("cpu"), resampling=resampling)
+    device = FaceDetector(choose_runtime("cuda", Precision.FP32), resampling=resampling)
+    sides = [MIN_FACE_PX] * len(scenes())
+    wanted = host.detect(scenes(), min_faces_px=sides)
+    for _ in range(CALLS_BEFORE + 2):
+        assert alike(device.detect(scenes(), min_faces_px=sides), wanted, atol=0.1)
+    assert device._cascade._seen._recorded  # type: ignore[attr-defined]
+
+
+def test_half_precision_moves_boxes_by_little() -> None:
+    found = FaceDetector(choose_runtime("cuda")).detect(
+        scenes(), min_faces_px=[MIN_FACE_PX] * len(scenes())
+    )
+    assert alike(found, on_cpu(), atol=2.0)
+
+
+def test_recordings_give_what_the_work_gives(cuda) -> None:
+    runs: list[int] = []
+
+    def work(given: torch.Tensor, by: float) -> tuple[torch.Tensor, ...]:
+        runs.append(1)
+        return given.float() * by, given.sum(0)
+
+    replayed = Replayed(work, kept=2)
+    for number in range(8):
+        for size in (3, 5):
+            given = torch.arange(size * 4, device=cuda).reshape(size, 4) + number
+            twice, sums = replayed(given, 2.0)
+            assert torch.equal(twice, given * 2.0) and torch.equal(sums, given.sum(0))
+    assert len(runs) == 2 * (CALLS_BEFORE + 1)
+
+
+def test_work_that_cannot_be_recorded_runs_as_it_comes(cuda) -> None:
+    replayed = Replayed(lambda given: (given * float(given.sum()),), kept=2)
+    for number in range(1, 6):
+        given = torch.ones(number, device=cuda).sum().reshape(1)
+        assert replayed(given)[0].tolist() == [number**2]
+
+
+def test_batches_are_filled_up_and_cut_again(cuda) -> None:
+    layer = torch.nn.Linear(8, 3).to(cuda).requires_grad_(False)
+    batches = ReplayedBatches(layer)
+    for _ in range(4):
+        for count in (0, 1, 3, 30, 5000):
+            items = torch.rand(count, 8, device=cuda)
+            assert torch.allclose(batches(items), layer(items), atol=1e-4)
+
+
+def test_uploads_arrive_whole(cuda) -> None:
+    random = np.random.default_rng(0)
+    pictures = random.integers(0, 256, (3 * TOGETHER + 2, 300, 400, 3), np.uint8)
+    frames = [
+        Frame("a", i, 0.0, 400, 300, OnDemand(lambda pixels=pixels: pixels))
+        for i, pixels in enumerate(pictures)
+    ]
+    kept = Uploads()
+    for frame in kept.ahead(frames, cuda):
+        assert isinstance(frame, Frame)
+        assert np.array_equal(kept.of(frame, cuda).cpu().numpy(), frame.rgb())
+
+
+def test_little_memory_costs_time_and_no_face(cuda) -> None:
+    detector = FaceDetector(choose_runtime("cuda"))
+    images = [np.tile(scenes()[0], (3, 3, 1))] * 16
+    sides = [MIN_FACE_PX] * len(images)
+    wanted = detector.detect(images, min_faces_px=sides)
+    before = torch.cuda.max_memory_allocated()
+    del detector
+    torch.cuda.empty_cache()
+    held = torch.cuda.memory_reserved()
+    whole = torch.cuda.get_device_properties(cuda).total_memory
+    torch.cuda.set_per_process_memory_fraction((held + (before - held) * 0.4) / whole)
+    try:
+        scarce = FaceDetector(choose_runtime("cuda"))
+        for _ in range(CALLS_BEFORE + 2):
+            assert alike(scarce.detect(images, min_faces_px=sides), wanted, atol=0.5)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+def place(row: FaceRecord) -> tuple[int, int | None, int | None]:
+    return row.frame, row.face, row.track
+
+
+@pytest.mark.parametrize("stride", [1, None])
+def test_tables_are_those_of_the_cpu(portrait_clip, exact, stride: int | None) -> None:
+    options = ScanOptions(detector_stride=stride, precision=Precision.FP32)
+    host, device = (
+        list(emoscan.analyze_video(portrait_clip, options, run=RunOptions(device=name)))
+        for name in ("cpu", "cuda")
+    )
+    assert [(r.frame, r.face, r.track) for r in host] == [
+        (r.frame, r.face, r.track) for r in device
+    ]
+    faces = [pair for pair in zip(host, device, strict=True) if pair[0].x is not None]
+    assert all(a.x == pytest.approx(b.x, abs=0.5) for a, b in faces)
+    assert np.mean([a.emotion == b.emotion for a, b in faces]) > 0.95
+
+
+def test_photos_are_looked_at_there(tmp_path, cuda) -> None:
+    from PIL import Image
+
+    for number, pixels in enumerate(scenes()[:6]):
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    host, device = (
+        list(emoscan.analyze_images(tmp_path, run=RunOptions(device=name)))
+        for name in ("cpu", "cuda")
+    )
+    assert [(r.source, r.face) for r in host] == [(r.source, r.face) for r in device]

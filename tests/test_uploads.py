@@ -1,0 +1,76 @@
+"""Pictures are uploaded once, in order, and forgotten with their frames."""
+
+import gc
+
+import numpy as np
+import torch
+
+from emoscan import uploads
+from emoscan.media.picture import OnDemand
+from emoscan.types import Frame, Unreadable
+from emoscan.uploads import TOGETHER, Uploader, Uploads
+from tests.pictures import ArrayPicture
+
+CPU = torch.device("cpu")
+
+
+def frame(index: int, size: tuple[int, int] = (6, 4)) -> Frame:
+    width, height = size
+    pixels = np.full((height, width, 3), index % 256, np.uint8)
+    return Frame("a.mp4", index, float(index), width, height, OnDemand(lambda: pixels))
+
+
+def test_items_come_in_their_order_with_their_pixels() -> None:
+    kept = Uploads()
+    items = [*map(frame, range(TOGETHER + 3)), Unreadable("a.mp4", 13, 13.0), frame(14, (8, 8))]
+    seen = list(kept.ahead(iter(items), CPU))
+    assert seen == items
+    for item in seen:
+        if isinstance(item, Frame):
+            assert np.array_equal(kept.of(item, CPU).numpy(), item.rgb())
+
+
+def test_no_more_are_taken_than_go_together() -> None:
+    taken: list[int] = []
+
+    def items():
+        for index in range(3 * TOGETHER):
+            taken.append(index)
+            yield frame(index)
+
+    ahead = Uploads().ahead(items(), CPU)
+    next(ahead)
+    assert len(taken) <= TOGETHER + 1
+
+
+def test_a_batch_is_of_one_size(monkeypatch) -> None:
+    sizes: list[list[tuple[int, ...]]] = []
+    send = Uploader.send
+
+    def counted(self, images):
+        sizes.append([image.shape for image in images])
+        return send(self, images)
+
+    monkeypatch.setattr(uploads.Uploader, "send", counted)
+    wide, high = (6, 4), (4, 6)
+    places = [wide, wide, high, high, high, wide]
+    list(Uploads().ahead([frame(i, size) for i, size in enumerate(places)], CPU))
+    assert [len(batch) for batch in sizes] == [2, 3, 1]
+    assert all(len(set(batch)) == 1 for batch in sizes)
+
+
+def test_it_is_uploaded_once_and_forgotten_with_the_picture() -> None:
+    kept = Uploads()
+    one = frame(1)
+    first = kept.of(one, CPU)
+    assert kept.of(one, CPU) is first
+    del one
+    gc.collect()
+    assert not kept._kept
+
+
+def test_pictures_that_may_not_be_written_are_left_alone() -> None:
+    pixels = np.full((4, 6, 3), 7, np.uint8)
+    pixels.flags.writeable = False
+    there = Uploads().of(Frame("a.png", 0, None, 6, 4, ArrayPicture(pixels)), CPU)
+    assert np.array_equal(there.numpy(), pixels)
