@@ -95,14 +95,13 @@ def _kept(boxes: Tensor, groups: Tensor, order: Tensor, overlaps: Overlaps) -> T
     """
     order = order[groups[order].argsort(stable=True)]
     better, worse = _overlapping(boxes[order], groups[order], overlaps)
-    kept = torch.ones(len(boxes), dtype=torch.bool, device=boxes.device)
+    kept = boxes.new_ones(len(boxes))  # as numbers: CUDA scatters no booleans
     while True:
         for _ in range(ROUNDS):
             before = kept
-            hit = torch.zeros_like(before).scatter_reduce_(0, worse, before[better], "amax")
-            kept = ~hit
+            kept = 1 - kept.new_zeros(len(boxes)).index_add_(0, worse, kept[better]).clamp_(max=1)
         if torch.equal(kept, before):
-            return order[kept].sort().values
+            return order[kept > 0].sort().values
 
 
 def _overlapping(boxes: Tensor, groups: Tensor, overlaps: Overlaps) -> tuple[Tensor, Tensor]:
