@@ -7,6 +7,8 @@ is a place where Python's threads wait for each other. Elsewhere than on CUDA no
 from bisect import bisect_left
 from collections import Counter, OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from threading import Lock
 from typing import Any
 
@@ -40,7 +42,6 @@ class Replayed:
         self._kept = kept
         self._calls: Counter[Key] = Counter()
         self._recorded: OrderedDict[Key, _Recording | None] = OrderedDict()
-        self._pool: Any = None
 
     def __call__(self, given: Tensor, *settings: object) -> tuple[Tensor, ...]:
         """What `work` gives for it."""
@@ -64,12 +65,12 @@ class Replayed:
 
     def _record(self, given: Tensor, settings: tuple[object, ...]) -> "_Recording | None":
         """None where it cannot be recorded, for want of memory perhaps."""
-        self._pool = self._pool or torch.cuda.graph_pool_handle()
-        try:
-            with _RECORDING:
-                return _Recording(lambda its: self._work(its, *settings), given, self._pool)
-        except RuntimeError:
-            return None
+        with _RECORDING:
+            try:
+                return _Recording(lambda its: self._work(its, *settings), given)
+            except RuntimeError:
+                _end_failed(given.device)
+                return None
 
 
 class ReplayedBatches:
@@ -104,17 +105,30 @@ def _size_for(count: int) -> int:
 _RECORDING = Lock()
 
 
+@cache
+def _pool(device: torch.device) -> Any:
+    """Memory for what all recordings of a device need while they run: one after the other does."""
+    with torch.cuda.device(device):
+        return torch.cuda.graph_pool_handle()
+
+
+def _end_failed(device: torch.device) -> None:
+    """torch's random numbers take a recording that failed for one that goes on, until one ends."""
+    with suppress(RuntimeError):
+        _Recording(lambda given: (given + 1,), torch.zeros(1, device=device))
+
+
 class _Recording:
     """One shape's; its memory is the same at each replay."""
 
-    def __init__(self, work: Work, given: Tensor, pool: Any) -> None:
+    def __init__(self, work: Work, given: Tensor) -> None:
         self._given = given.clone()
         self._graph = torch.cuda.CUDAGraph()
         beside, now = torch.cuda.Stream(given.device), torch.cuda.current_stream(given.device)
         beside.wait_stream(now)
         with torch.cuda.stream(beside):
             # Other threads go on with their work on the device meanwhile.
-            self._graph.capture_begin(pool=pool, capture_error_mode="thread_local")
+            self._graph.capture_begin(pool=_pool(given.device), capture_error_mode="thread_local")
             try:
                 self._out = work(self._given)
             finally:

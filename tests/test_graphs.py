@@ -28,6 +28,6 @@ def test_batches_elsewhere_are_not_filled_up() -> None:
 
 def test_any_number_of_items_has_a_size() -> None:
     assert list(SIZES) == sorted(set(SIZES))
-    for count in (1, 3, 30, 257, SIZES[-1]):
+    for count in (1, 3, 30, 257, 1000, SIZES[-1]):
         size = graphs._size_for(count)
         assert size >= count and size <= max(2 * count, 8)

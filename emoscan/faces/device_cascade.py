@@ -39,14 +39,7 @@ from emoscan.faces.cascade import (
     alike,
     pyramid_levels,
 )
-from emoscan.faces.device_boxes import (
-    DeviceCandidates,
-    face_scores,
-    not_inside_better,
-    rectangles,
-    squares,
-    suppressed,
-)
+from emoscan.faces.device_boxes import Found, proposed, refined, settled, windows
 from emoscan.faces.networks import (
     BOX_NUMBERS,
     OUTPUT_SIDE_PX,
@@ -58,6 +51,7 @@ from emoscan.faces.networks import (
 from emoscan.faces.resample import Resampling
 from emoscan.graphs import Replayed, ReplayedBatches
 from emoscan.runtime import halving_on_out_of_memory
+from emoscan.scripted import scripted
 from emoscan.types import Frame
 from emoscan.uploads import UPLOADS, to_device
 
@@ -154,19 +148,21 @@ class DeviceCascade:
         filling = [pictures[-1]] * (_batch_for(len(pictures)) - len(pictures))
         seen = self._seen(torch.stack([*pictures, *filling]), min_face_px)
         out, sums = (part[: len(pictures)] for part in seen)
-        found = self._proposed(out, _grid(*pictures[0].shape[:2], min_face_px, self._device))
-        boxes = squares(found.moved(inclusive_px=0))
-        found = self._look_closer(self._refine, REFINEMENT_SIDE_PX, sums, found.frames, boxes)
-        found = found[(found.scores > REFINEMENT_THRESHOLD).nonzero()[:, 0]]
-        found = found[suppressed(found.boxes, found.scores, found.frames, iou=REFINEMENT_IOU)]
-        boxes = squares(found.moved(inclusive_px=1))
-        found = self._look_closer(self._settle, OUTPUT_SIDE_PX, sums, found.frames, boxes)
-        found = found[(found.scores > threshold).nonzero()[:, 0]]
-        boxes = found.moved(inclusive_px=1)
-        found = found[not_inside_better(boxes, found.scores, found.frames, overlap=OUTPUT_OVERLAP)]
-        return Candidates.read(
-            found.frames.cpu().numpy(), found.boxes.cpu().numpy(), found.out.cpu().numpy()
+        grid = _grid(*pictures[0].shape[:2], min_face_px, self._device)
+        found = proposed(
+            out,
+            grid.boxes,
+            grid.level_of,
+            levels=len(grid.sizes) + 1,
+            threshold=PROPOSAL_THRESHOLD,
+            level_iou=LEVEL_IOU,
+            frame_iou=FRAME_IOU,
         )
+        found = _look_closer(self._refine, REFINEMENT_SIDE_PX, sums, found, inclusive_px=0)
+        found = refined(found, REFINEMENT_THRESHOLD, REFINEMENT_IOU)
+        found = _look_closer(self._settle, OUTPUT_SIDE_PX, sums, found, inclusive_px=1)
+        found = settled(found, threshold, OUTPUT_OVERLAP)
+        return Candidates.read(*(part.cpu().numpy() for part in found))
 
     def _see(self, pixels: Tensor, min_face_px: float) -> tuple[Tensor, Tensor]:
         """What P-Net says, (B, 6, S), of all places of (B, H, W, 3) pictures; and their sums."""
@@ -177,27 +173,16 @@ class DeviceCascade:
             maps.append(self._networks.proposal.forward(level).flatten(2))
         return torch.cat(maps, 2), _sums(planes)
 
-    def _proposed(self, out: Tensor, grid: "_Grid") -> DeviceCandidates:
-        """P-Net's boxes, of what it says."""
-        frames, places = (face_scores(out) >= PROPOSAL_THRESHOLD).nonzero(as_tuple=True)
-        found = DeviceCandidates(frames, grid.boxes[places], out[frames, :, places])
-        on_level = frames * (len(grid.sizes) + 1) + grid.level_of[places]
-        found = found[suppressed(found.boxes, found.scores, on_level, iou=LEVEL_IOU)]
-        return found[suppressed(found.boxes, found.scores, found.frames, iou=FRAME_IOU)]
 
-    def _look_closer(
-        self, network: ReplayedBatches, side_px: int, sums: Tensor, frames: Tensor, boxes: Tensor
-    ) -> DeviceCandidates:
-        """R-Net or O-Net on each box; boxes that lie outside their pictures are dropped."""
-        height, width = sums.shape[2] - 1, sums.shape[3] - 1
-        pixels = rectangles(boxes, width=width, height=height)
-        inside = (pixels[:, :2] < pixels[:, 2:]).all(1).nonzero()[:, 0]
-        frames, boxes, pixels = frames[inside], boxes[inside], pixels[inside]
-        outs = [
-            network(_averages(sums, frames[part], pixels[part], side=side_px))
-            for part in torch.arange(len(frames), device=self._device).split(GPU_BUDGET.crops)
-        ]
-        return DeviceCandidates(frames, boxes, torch.cat(outs))
+def _look_closer(
+    network: ReplayedBatches, side_px: int, sums: Tensor, found: Found, *, inclusive_px: int
+) -> Found:
+    """R-Net or O-Net on each box; boxes that lie outside their pictures are dropped."""
+    height, width = sums.shape[2] - 1, sums.shape[3] - 1
+    found, pixels = windows(found, inclusive_px, width, height)
+    parts = zip(found.frames.split(GPU_BUDGET.crops), pixels.split(GPU_BUDGET.crops), strict=True)
+    outs = [network(averages(sums, *part, side_px)) for part in parts]
+    return found._replace(out=torch.cat(outs))
 
 
 def _crops(
@@ -336,27 +321,29 @@ def _sums(planes: Tensor) -> Tensor:
     return sums.cumsum_(2)
 
 
-def _averages(sums: Tensor, frames: Tensor, boxes: Tensor, *, side: int) -> Tensor:
+@scripted
+def averages(sums: Tensor, frames: Tensor, boxes: Tensor, side: int) -> Tensor:
     """(N, 3, side, side) float32 averages over bins of `boxes`, (N, 4) in whole pixels.
 
     The bins are those of torch's `adaptive_avg_pool2d`, whole pixels too, as in `resample`.
     """
     left, right = _bins(boxes[:, 0], boxes[:, 2], side)
     top, bottom = _bins(boxes[:, 1], boxes[:, 3], side)
-
-    def above_left(y: Tensor, x: Tensor) -> Tensor:
-        return sums[frames[:, None, None], :, y[:, :, None], x[:, None, :]]
-
-    found = above_left(bottom, right) - above_left(top, right)
-    found += above_left(top, left) - above_left(bottom, left)
+    found = _looked_up(sums, frames, bottom, right) - _looked_up(sums, frames, top, right)
+    found += _looked_up(sums, frames, top, left) - _looked_up(sums, frames, bottom, left)
     areas = (bottom - top)[:, :, None] * (right - left)[:, None, :]
     return (found / areas[..., None]).permute(0, 3, 1, 2)
+
+
+def _looked_up(sums: Tensor, frames: Tensor, y: Tensor, x: Tensor) -> Tensor:
+    """(N, side, side, 3) sums over what lies above and left."""
+    return sums[frames[:, None, None], :, y[:, :, None], x[:, None, :]]
 
 
 def _bins(first: Tensor, last: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """(N, count) first pixels and ends of the bins from (N,) `first` up to `last`."""
     index = torch.arange(count, device=first.device)
     length = (last - first)[:, None]
-    starts = index * length // count
-    ends = ((index + 1) * length + count - 1) // count
+    starts = torch.div(index * length, count, rounding_mode="floor")
+    ends = torch.div((index + 1) * length + count - 1, count, rounding_mode="floor")
     return first[:, None] + starts, first[:, None] + ends
