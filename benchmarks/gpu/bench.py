@@ -31,16 +31,16 @@ class Effort:
     copied_mb: int = 256
     frames: int = 256
     plain_frames: int = 32
-    frames_s: float = 36
+    frames_s: float = 32
     batches: tuple[int, ...] = (64, 256, 1024, 4096, 16384)
     batch_s: float = 0.2
-    files_s: float = 45
+    files_s: float = 42
     streams: tuple[int, ...] = (1, 16, 4)
     shards: int = 4
     stream_s: float = 2.5
     most_video_s: float = 120
     every: int = 6
-    reference_s: float = 15
+    reference_s: float = 10
 
 
 QUICK = Effort(

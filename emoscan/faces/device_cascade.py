@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from threading import Lock
+from queue import LifoQueue
 
 import numpy as np
 import torch
@@ -57,6 +57,8 @@ from emoscan.uploads import UPLOADS, to_device
 
 # Pyramids for so many sizes of pictures are remembered.
 KEPT_GRIDS = 64
+# So many threads may look at pictures at once.
+SEERS = 2
 # Recordings of what is done with whole pictures are kept, for so many shapes of batches: each keeps
 # its sums, 12 bytes a pixel. Batches are filled up to these numbers of frames.
 KEPT_RECORDINGS = 4
@@ -87,10 +89,12 @@ class DeviceCascade:
         self._networks = networks
         self._device = device
         self._resampling = resampling
-        self._seen = Replayed(self._see, kept=KEPT_RECORDINGS)
+        # The one that was used last is used next: the others record nothing until they have to.
+        self._seers: LifoQueue[Replayed] = LifoQueue()
+        for _ in range(SEERS):
+            self._seers.put(Replayed(self._see, kept=KEPT_RECORDINGS))
         self._refine = ReplayedBatches(networks.refinement.forward)
         self._settle = ReplayedBatches(networks.output.forward)
-        self._one_at_a_time = Lock()
 
     def pictures(self, frames: Sequence[Frame]) -> list[DevicePicture]:
         """As `Cascade.pictures`."""
@@ -125,8 +129,7 @@ class DeviceCascade:
         for first in range(0, len(places), size):
             part = places[first : first + size]
             pixels = [pictures[place].pixels for place in part]
-            with self._one_at_a_time:
-                found.append(self._find(pixels, *settings).of_frames(np.array(part)))
+            found.append(self._find(pixels, *settings).of_frames(np.array(part)))
         return found
 
     def look(self, pictures: Sequence[DevicePicture], *, frames: Integers, boxes: Floats) -> Floats:
@@ -145,8 +148,18 @@ class DeviceCascade:
 
     def _find(self, pictures: Sequence[Tensor], min_face_px: float, threshold: float) -> Candidates:
         """What O-Net says of faces in (H, W, 3) pictures of one size, counted from 0."""
+        seer = self._seers.get()
+        try:
+            return self._find_by(seer, pictures, min_face_px, threshold)
+        finally:
+            self._seers.put(seer)
+
+    def _find_by(
+        self, seer: Replayed, pictures: Sequence[Tensor], min_face_px: float, threshold: float
+    ) -> Candidates:
+        """Nobody else uses the seer until all of its sums have been looked up."""
         filling = [pictures[-1]] * (_batch_for(len(pictures)) - len(pictures))
-        seen = self._seen(torch.stack([*pictures, *filling]), min_face_px)
+        seen = seer(torch.stack([*pictures, *filling]), min_face_px)
         out, sums = (part[: len(pictures)] for part in seen)
         grid = _grid(*pictures[0].shape[:2], min_face_px, self._device)
         found = proposed(
