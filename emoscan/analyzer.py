@@ -11,7 +11,7 @@ from emoscan.faces.follow import BLOCK_FRAMES, FaceFollower, Item, Looked, Looke
 from emoscan.faces.mtcnn import FaceDetector
 from emoscan.faces.track import Tracker
 from emoscan.faces.view import NO_VIEW, view_of
-from emoscan.media.ahead import mapped, read_ahead
+from emoscan.media.ahead import read_ahead
 from emoscan.options import RunOptions, ScanOptions
 from emoscan.runtime import (
     give_back_memory,
@@ -22,8 +22,6 @@ from emoscan.runtime import (
 from emoscan.timeline.records import FaceRecord, frame_records, unreadable_record
 from emoscan.types import Unreadable
 from emoscan.uploads import UPLOADS
-
-DETECTING_THREADS = 2
 
 
 class Analyzer:
@@ -89,18 +87,8 @@ class Analyzer:
     ) -> Iterator[tuple[int, list[Looked]]]:
         """Blocks, each with the number of its segment."""
         for number, segment in groupby(items, lambda item: bisect_right(borders, item.index)):
-            with closing(self._looked_at(segment)) as blocks:
-                for block in blocks:
-                    yield number, block
-
-    def _looked_at(self, items: Iterable[Item]) -> Generator[list[Looked]]:
-        """The blocks of one stretch of a video."""
-        follower = FaceFollower(self._detector, stride=self._stride)
-        if self._stride == 1 and self.runtime.keeps_pictures:
-            # While the device works for one block, the host reads what it has found in another.
-            yield from mapped(follower.look, follower.blocks(items), threads=DETECTING_THREADS)
-        else:
-            yield from follower.find(items)
+            for block in FaceFollower(self._detector, stride=self._stride).find(segment):
+                yield number, block
 
     def photo_rows(self, items: Sequence[Item]) -> list[FaceRecord]:
         """Rows of one batch of photos, in their order; `photo_threads` threads may ask at once."""

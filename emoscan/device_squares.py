@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from emoscan.scripted import scripted
 from emoscan.squares import LONGEST_STEP_PX, MARGIN, REDUCED_TO
 
 # So many pixels of pictures are cut out at once: 4 bytes each, several times.
 MOST_CUT_PX = 2**24
+# BT.601's luma as OpenCV computes it, in 2^14ths.
+LUMA, LUMA_BITS = (4899, 9617, 1868), 14
 
 
-class Kind(NamedTuple):
+class _Kind(NamedTuple):
     """What squares have in common that are cut together."""
 
     picture_size: tuple[int, int]
@@ -51,16 +52,12 @@ def cut_squares(
     out = torch.empty(len(squares), 1 if gray else 3, out_px, out_px, device=device)
     for kind, rows in _by_kind(pictures, frames, grids).items():
         for part in _parts(np.array(rows), grids.cells * kind.factor):
-            levels = sampled(
-                *_stacked(pictures, frames[part], grids.of(part)),
-                kind=kind,
-                cells=int(grids.cells[part].max()),
-                out_px=out_px,
-                gray=gray,
-            )
+            cut = _Cut.of(pictures, frames[part], grids.of(part), factor=kind.factor)
+            levels = _sampled(cut, kind, count=kind.fineness * out_px, gray=gray)
+            averaged = _averaged(levels, kind.fineness)
             if len(part) == len(out):
-                return levels
-            out[torch.from_numpy(part).to(device)] = levels
+                return averaged
+            out[torch.from_numpy(part).to(device)] = averaged
     return out
 
 
@@ -113,9 +110,9 @@ def grids_of(squares: NDArray[np.float64], turns_deg: NDArray[np.float64], *, ou
 
 def _by_kind(
     pictures: Sequence[Tensor], frames: NDArray[np.int64], grids: Grids
-) -> dict[Kind, list[int]]:
+) -> dict[_Kind, list[int]]:
     """Rows of each kind."""
-    kinds: dict[Kind, list[int]] = defaultdict(list)
+    kinds: dict[_Kind, list[int]] = defaultdict(list)
     sizes = [(picture.shape[0], picture.shape[1]) for picture in pictures]
     alike = zip(
         frames.tolist(),
@@ -125,7 +122,7 @@ def _by_kind(
         strict=True,
     )
     for row, (frame, *settings) in enumerate(alike):
-        kinds[Kind(sizes[frame], *settings)].append(row)
+        kinds[_Kind(sizes[frame], *settings)].append(row)
     return kinds
 
 
@@ -142,33 +139,53 @@ def _parts(rows: NDArray[np.int64], sides_px: NDArray[np.int64]) -> list[NDArray
     return [np.sort(part) for part in np.split(rows, borders)]
 
 
-def _stacked(
-    pictures: Sequence[Tensor], frames: NDArray[np.int64], grids: Grids
-) -> tuple[Tensor, Tensor]:
-    """The pictures, of one size, that are looked at, and of each square its picture and its grid.
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """Pixels around squares, (N, P, P, 3) uint8, and where in them the samples lie.
 
-    (B, H, W, 3) and (N, 7), in one array, for each copy waits for the device; whole numbers are
-    exact in it.
+    `places` (N, 4): x and y of the first sample, how far right and down the next one of its row is,
+    all in px after averaging over the factor.
     """
-    used, counted = np.unique(frames, return_inverse=True)
-    numbers = np.column_stack(
-        [counted, grids.x0, grids.y0, grids.x, grids.y, grids.right, grids.down]
-    )
-    stack = torch.stack([pictures[frame] for frame in used.tolist()])
-    return stack, torch.from_numpy(numbers.astype(np.float32)).to(stack.device)
+
+    pixels: Tensor
+    places: Tensor
+
+    @classmethod
+    def of(
+        cls,
+        pictures: Sequence[Tensor],
+        frames: NDArray[np.int64],
+        grids: Grids,
+        *,
+        factor: int,
+    ) -> "_Cut":
+        """What the grids, all of this factor, need of pictures of one size."""
+        device, cells = pictures[0].device, int(grids.cells.max())
+        used, counted = np.unique(frames, return_inverse=True)
+        stack = torch.stack([pictures[frame] for frame in used.tolist()])
+        height, width = stack.shape[1:3]
+        # One array, for each copy waits for the device; whole numbers are exact in it.
+        numbers = np.column_stack(
+            [counted, grids.x0, grids.y0, grids.x, grids.y, grids.right, grids.down]
+        )
+        there = torch.from_numpy(numbers.astype(np.float32)).to(device)
+        frame, x0, y0 = there[:, :3].long().T
+        along = torch.arange(cells * factor, device=device)
+        # What lies outside repeats the picture's edge.
+        x = (x0[:, None] + along).clamp(0, width - 1)
+        y = (y0[:, None] + along).clamp(0, height - 1)
+        pixels = stack[frame[:, None, None], y[:, :, None], x[:, None, :]]
+        return cls(pixels, places=there[:, 3:])
 
 
-@scripted
-def sampled(
-    stack: Tensor, numbers: Tensor, kind: Kind, cells: int, out_px: int, gray: bool
-) -> Tensor:
-    """(N, C, out_px, out_px) whole levels of squares with grids of one kind, see `squares.Grid`.
-
-    Written, as what it calls, in TorchScript's Python.
-    """
-    pixels = _cut(stack, numbers[:, :3].long(), cells * kind.factor)
-    levels = _reduced(_luma(pixels) if gray else pixels.permute(0, 3, 1, 2), kind.factor)
-    at = _places(numbers[:, 3:], kind.fineness * out_px)
+def _sampled(cut: _Cut, kind: _Kind, *, count: int, gray: bool) -> Tensor:
+    """(N, C, count, count) whole levels at the samples."""
+    levels = _reduced(_luma(cut.pixels) if gray else cut.pixels.permute(0, 3, 1, 2), kind.factor)
+    cells = levels.shape[-1]
+    x, y, right, down = cut.places[:, :, None, None].unbind(1)
+    steps = torch.arange(count, dtype=torch.float32, device=levels.device)
+    column, row = steps[None, None, :], steps[None, :, None]
+    at = torch.stack([x + right * column - down * row, y + down * column + right * row], dim=-1)
     samples = functional.grid_sample(
         levels,
         at * (2 / (cells - 1)) - 1,
@@ -176,35 +193,15 @@ def sampled(
         padding_mode="border",
         align_corners=True,
     )
-    samples = samples.round().clamp(0, 255)
-    if kind.fineness == 1:
-        return samples
-    return functional.avg_pool2d(samples, kind.fineness).round()
-
-
-def _cut(stack: Tensor, corners: Tensor, side: int) -> Tensor:
-    """(N, side, side, 3) pixels from `corners` on, (N, 3): which picture, x and y."""
-    along = torch.arange(side, device=stack.device)
-    # What lies outside repeats the picture's edge.
-    x = (corners[:, 1:2] + along).clamp(0, stack.shape[2] - 1)
-    y = (corners[:, 2:3] + along).clamp(0, stack.shape[1] - 1)
-    return stack[corners[:, 0, None, None], y[:, :, None], x[:, None, :]]
-
-
-def _places(numbers: Tensor, count: int) -> Tensor:
-    """(N, count, count, 2) x and y of samples: the first one, and how far right and down the next
-    one of its row is, (N, 4)."""
-    steps = torch.arange(count, device=numbers.device).float()
-    column, row = steps[None, None, :], steps[None, :, None]
-    x, y, right, down = numbers[:, :, None, None].unbind(1)
-    return torch.stack([x + right * column - down * row, y + down * column + right * row], dim=-1)
+    return samples.round().clamp(0, 255)
 
 
 def _luma(pixels: Tensor) -> Tensor:
-    """(N, 1, H, W) BT.601's luma of (N, H, W, 3) uint8 RGB, in 2^14ths as OpenCV computes it."""
-    whole = pixels.int()
-    levels = 4899 * whole[..., 0] + 9617 * whole[..., 1] + 1868 * whole[..., 2] + 8192
-    return (levels >> 14).unsqueeze(1)
+    """(N, 1, H, W) int32 of (N, H, W, 3) uint8 RGB."""
+    red, green, blue = pixels.int().unbind(-1)
+    half = 1 << (LUMA_BITS - 1)
+    levels = LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue + half
+    return (levels >> LUMA_BITS).unsqueeze(1)
 
 
 def _reduced(pixels: Tensor, factor: int) -> Tensor:
@@ -219,3 +216,8 @@ def _reduced(pixels: Tensor, factor: int) -> Tensor:
         levels = (levels + 0.5).floor() if rounds_up else (levels - 0.5).ceil()
         factor, rounds_up = factor // step, not rounds_up
     return levels
+
+
+def _averaged(samples: Tensor, fineness: int) -> Tensor:
+    """Whole levels of so many samples a side."""
+    return samples if fineness == 1 else functional.avg_pool2d(samples, fineness).round()

@@ -8,7 +8,6 @@ from bisect import bisect_left
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
 from threading import Lock
 from typing import Any
 
@@ -20,10 +19,7 @@ from torch import Tensor
 CALLS_BEFORE = 2
 
 # Batches of crops are filled up to one of these, so that few are recorded.
-SIZES: tuple[int, ...] = (
-    *(1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256),
-    *range(512, 4097, 512),
-)
+SIZES = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 
 Work = Callable[..., tuple[Tensor, ...]]
 Key = tuple[object, ...]
@@ -34,7 +30,8 @@ class Replayed:
 
     `work` makes tensors of one tensor and of settings, and never waits for the device; of what was
     recorded the last `kept` are kept. What a call gives is valid until the next call, and calls
-    come from one thread at a time.
+    come from one thread at a time. Its recordings share memory for what they need while they run;
+    another's must not, for it would write over what this one gave.
     """
 
     def __init__(self, work: Work, *, kept: int) -> None:
@@ -42,6 +39,7 @@ class Replayed:
         self._kept = kept
         self._calls: Counter[Key] = Counter()
         self._recorded: OrderedDict[Key, _Recording | None] = OrderedDict()
+        self._pool: Any = None
 
     def __call__(self, given: Tensor, *settings: object) -> tuple[Tensor, ...]:
         """What `work` gives for it."""
@@ -65,11 +63,12 @@ class Replayed:
 
     def _record(self, given: Tensor, settings: tuple[object, ...]) -> "_Recording | None":
         """None where it cannot be recorded, for want of memory perhaps."""
+        self._pool = self._pool or torch.cuda.graph_pool_handle()
         with _RECORDING:
             try:
-                return _Recording(lambda its: self._work(its, *settings), given)
+                return _Recording(lambda its: self._work(its, *settings), given, self._pool)
             except RuntimeError:
-                _end_failed(given.device)
+                _give_up(given.device)
                 return None
 
 
@@ -105,30 +104,24 @@ def _size_for(count: int) -> int:
 _RECORDING = Lock()
 
 
-@cache
-def _pool(device: torch.device) -> Any:
-    """Memory for what all recordings of a device need while they run: one after the other does."""
-    with torch.cuda.device(device):
-        return torch.cuda.graph_pool_handle()
-
-
-def _end_failed(device: torch.device) -> None:
-    """torch's random numbers take a recording that failed for one that goes on, until one ends."""
-    with suppress(RuntimeError):
-        _Recording(lambda given: (given + 1,), torch.zeros(1, device=device))
+def _give_up(device: torch.device) -> None:
+    """torch's random numbers take a recording that failed for one that goes on: a copy does not."""
+    with suppress(RuntimeError, AttributeError):
+        generator = torch.cuda.default_generators[device.index or 0]
+        generator.graphsafe_set_state(generator.clone_state())
 
 
 class _Recording:
     """One shape's; its memory is the same at each replay."""
 
-    def __init__(self, work: Work, given: Tensor) -> None:
+    def __init__(self, work: Work, given: Tensor, pool: Any) -> None:
         self._given = given.clone()
         self._graph = torch.cuda.CUDAGraph()
         beside, now = torch.cuda.Stream(given.device), torch.cuda.current_stream(given.device)
         beside.wait_stream(now)
         with torch.cuda.stream(beside):
             # Other threads go on with their work on the device meanwhile.
-            self._graph.capture_begin(pool=_pool(given.device), capture_error_mode="thread_local")
+            self._graph.capture_begin(pool=pool, capture_error_mode="thread_local")
             try:
                 self._out = work(self._given)
             finally:

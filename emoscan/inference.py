@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from emoscan.cache import cache_folder
 from emoscan.options import Backend, Precision
@@ -49,6 +50,7 @@ def made_ready(network: nn.Module, example: Tensor, runtime: Runtime) -> Forward
 
 def _by_torch(network: nn.Module, runtime: Runtime) -> Forward:
     dtype = DTYPES[runtime.precision]
+    _fold_batch_norms(network)
     # channels_last makes convolutions about twice as fast on a CPU.
     network.to(runtime.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -57,6 +59,18 @@ def _by_torch(network: nn.Module, runtime: Runtime) -> Forward:
         return out.float()
 
     return forward
+
+
+def _fold_batch_norms(network: nn.Module) -> None:
+    """Put each into the convolution before it, as in evaluation it is a product and a sum.
+
+    On a GPU they take a quarter of the classifier's time. A module defines them in their order.
+    """
+    for module in network.modules():
+        for (name, layer), (norm_name, norm) in pairwise(module.named_children()):
+            if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                setattr(module, name, fuse_conv_bn_eval(layer, norm))
+                setattr(module, norm_name, nn.Identity())
 
 
 def _by_openvino(network: nn.Module, example: Tensor, runtime: Runtime) -> Forward:

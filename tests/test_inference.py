@@ -191,3 +191,20 @@ def test_batches_are_of_few_sizes(count: int) -> None:
     assert sum(sizes) == count and sizes == sorted(sizes, reverse=True)
     assert set(sizes) <= {0, *SIZES}
     assert count > 30 or len(sizes) <= 2
+
+
+def test_folded_batch_norms_change_no_number() -> None:
+    network = create_network().eval()
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                for numbers in (module.weight, module.bias, module.running_mean):
+                    numbers.uniform_(-0.5, 1.5)
+                module.running_var.uniform_(0.5, 2)
+    images = torch.rand(3, 1, 48, 48, generator=torch.Generator().manual_seed(0))
+    wanted = network(images)
+    forward = made_ready(network, images, choose_runtime("cpu"))
+    assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in network.modules())
+    assert torch.allclose(
+        forward(images), wanted, rtol=1e-4, atol=1e-4 * float(wanted.detach().abs().max())
+    )

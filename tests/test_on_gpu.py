@@ -64,7 +64,7 @@ def test_it_finds_what_the_cpu_finds(exact, resampling: Resampling) -> None:
     wanted = host.detect(scenes(), min_faces_px=sides)
     for _ in range(CALLS_BEFORE + 2):
         assert share_alike(device.detect(scenes(), min_faces_px=sides), wanted) > 0.95
-    assert device._cascade._seers.queue[-1]._recorded  # type: ignore[attr-defined]
+    assert device._cascade._seen._recorded  # type: ignore[attr-defined]
 
 
 def test_half_precision_moves_boxes_by_little() -> None:

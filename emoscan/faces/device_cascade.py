@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from queue import LifoQueue
+from threading import Lock
 
 import numpy as np
 import torch
@@ -39,7 +39,14 @@ from emoscan.faces.cascade import (
     alike,
     pyramid_levels,
 )
-from emoscan.faces.device_boxes import Found, proposed, refined, settled, windows
+from emoscan.faces.device_boxes import (
+    DeviceCandidates,
+    face_scores,
+    not_inside_better,
+    rectangles,
+    squares,
+    suppressed,
+)
 from emoscan.faces.networks import (
     BOX_NUMBERS,
     OUTPUT_SIDE_PX,
@@ -51,14 +58,11 @@ from emoscan.faces.networks import (
 from emoscan.faces.resample import Resampling
 from emoscan.graphs import Replayed, ReplayedBatches
 from emoscan.runtime import halving_on_out_of_memory
-from emoscan.scripted import scripted
 from emoscan.types import Frame
 from emoscan.uploads import UPLOADS, to_device
 
 # Pyramids for so many sizes of pictures are remembered.
 KEPT_GRIDS = 64
-# So many threads may look at pictures at once.
-SEERS = 2
 # Recordings of what is done with whole pictures are kept, for so many shapes of batches: each keeps
 # its sums, 12 bytes a pixel. Batches are filled up to these numbers of frames.
 KEPT_RECORDINGS = 4
@@ -89,12 +93,10 @@ class DeviceCascade:
         self._networks = networks
         self._device = device
         self._resampling = resampling
-        # The one that was used last is used next: the others record nothing until they have to.
-        self._seers: LifoQueue[Replayed] = LifoQueue()
-        for _ in range(SEERS):
-            self._seers.put(Replayed(self._see, kept=KEPT_RECORDINGS))
+        self._seen = Replayed(self._see, kept=KEPT_RECORDINGS)
         self._refine = ReplayedBatches(networks.refinement.forward)
         self._settle = ReplayedBatches(networks.output.forward)
+        self._one_at_a_time = Lock()
 
     def pictures(self, frames: Sequence[Frame]) -> list[DevicePicture]:
         """As `Cascade.pictures`."""
@@ -129,7 +131,8 @@ class DeviceCascade:
         for first in range(0, len(places), size):
             part = places[first : first + size]
             pixels = [pictures[place].pixels for place in part]
-            found.append(self._find(pixels, *settings).of_frames(np.array(part)))
+            with self._one_at_a_time:
+                found.append(self._find(pixels, *settings).of_frames(np.array(part)))
         return found
 
     def look(self, pictures: Sequence[DevicePicture], *, frames: Integers, boxes: Floats) -> Floats:
@@ -148,34 +151,22 @@ class DeviceCascade:
 
     def _find(self, pictures: Sequence[Tensor], min_face_px: float, threshold: float) -> Candidates:
         """What O-Net says of faces in (H, W, 3) pictures of one size, counted from 0."""
-        seer = self._seers.get()
-        try:
-            return self._find_by(seer, pictures, min_face_px, threshold)
-        finally:
-            self._seers.put(seer)
-
-    def _find_by(
-        self, seer: Replayed, pictures: Sequence[Tensor], min_face_px: float, threshold: float
-    ) -> Candidates:
-        """Nobody else uses the seer until all of its sums have been looked up."""
         filling = [pictures[-1]] * (_batch_for(len(pictures)) - len(pictures))
-        seen = seer(torch.stack([*pictures, *filling]), min_face_px)
+        seen = self._seen(torch.stack([*pictures, *filling]), min_face_px)
         out, sums = (part[: len(pictures)] for part in seen)
-        grid = _grid(*pictures[0].shape[:2], min_face_px, self._device)
-        found = proposed(
-            out,
-            grid.boxes,
-            grid.level_of,
-            levels=len(grid.sizes) + 1,
-            threshold=PROPOSAL_THRESHOLD,
-            level_iou=LEVEL_IOU,
-            frame_iou=FRAME_IOU,
+        found = self._proposed(out, _grid(*pictures[0].shape[:2], min_face_px, self._device))
+        boxes = squares(found.moved(inclusive_px=0))
+        found = self._look_closer(self._refine, REFINEMENT_SIDE_PX, sums, found.frames, boxes)
+        found = found[(found.scores > REFINEMENT_THRESHOLD).nonzero()[:, 0]]
+        found = found[suppressed(found.boxes, found.scores, found.frames, iou=REFINEMENT_IOU)]
+        boxes = squares(found.moved(inclusive_px=1))
+        found = self._look_closer(self._settle, OUTPUT_SIDE_PX, sums, found.frames, boxes)
+        found = found[(found.scores > threshold).nonzero()[:, 0]]
+        boxes = found.moved(inclusive_px=1)
+        found = found[not_inside_better(boxes, found.scores, found.frames, overlap=OUTPUT_OVERLAP)]
+        return Candidates.read(
+            found.frames.cpu().numpy(), found.boxes.cpu().numpy(), found.out.cpu().numpy()
         )
-        found = _look_closer(self._refine, REFINEMENT_SIDE_PX, sums, found, inclusive_px=0)
-        found = refined(found, REFINEMENT_THRESHOLD, REFINEMENT_IOU)
-        found = _look_closer(self._settle, OUTPUT_SIDE_PX, sums, found, inclusive_px=1)
-        found = settled(found, threshold, OUTPUT_OVERLAP)
-        return Candidates.read(*(part.cpu().numpy() for part in found))
 
     def _see(self, pixels: Tensor, min_face_px: float) -> tuple[Tensor, Tensor]:
         """What P-Net says, (B, 6, S), of all places of (B, H, W, 3) pictures; and their sums."""
@@ -186,16 +177,27 @@ class DeviceCascade:
             maps.append(self._networks.proposal.forward(level).flatten(2))
         return torch.cat(maps, 2), _sums(planes)
 
+    def _proposed(self, out: Tensor, grid: "_Grid") -> DeviceCandidates:
+        """P-Net's boxes, of what it says."""
+        frames, places = (face_scores(out) >= PROPOSAL_THRESHOLD).nonzero(as_tuple=True)
+        found = DeviceCandidates(frames, grid.boxes[places], out[frames, :, places])
+        on_level = frames * (len(grid.sizes) + 1) + grid.level_of[places]
+        found = found[suppressed(found.boxes, found.scores, on_level, iou=LEVEL_IOU)]
+        return found[suppressed(found.boxes, found.scores, found.frames, iou=FRAME_IOU)]
 
-def _look_closer(
-    network: ReplayedBatches, side_px: int, sums: Tensor, found: Found, *, inclusive_px: int
-) -> Found:
-    """R-Net or O-Net on each box; boxes that lie outside their pictures are dropped."""
-    height, width = sums.shape[2] - 1, sums.shape[3] - 1
-    found, pixels = windows(found, inclusive_px, width, height)
-    parts = zip(found.frames.split(GPU_BUDGET.crops), pixels.split(GPU_BUDGET.crops), strict=True)
-    outs = [network(averages(sums, *part, side_px)) for part in parts]
-    return found._replace(out=torch.cat(outs))
+    def _look_closer(
+        self, network: ReplayedBatches, side_px: int, sums: Tensor, frames: Tensor, boxes: Tensor
+    ) -> DeviceCandidates:
+        """R-Net or O-Net on each box; boxes that lie outside their pictures are dropped."""
+        height, width = sums.shape[2] - 1, sums.shape[3] - 1
+        pixels = rectangles(boxes, width=width, height=height)
+        inside = (pixels[:, :2] < pixels[:, 2:]).all(1).nonzero()[:, 0]
+        frames, boxes, pixels = frames[inside], boxes[inside], pixels[inside]
+        outs = [
+            network(_averages(sums, frames[part], pixels[part], side=side_px))
+            for part in torch.arange(len(frames), device=self._device).split(GPU_BUDGET.crops)
+        ]
+        return DeviceCandidates(frames, boxes, torch.cat(outs))
 
 
 def _crops(
@@ -334,29 +336,27 @@ def _sums(planes: Tensor) -> Tensor:
     return sums.cumsum_(2)
 
 
-@scripted
-def averages(sums: Tensor, frames: Tensor, boxes: Tensor, side: int) -> Tensor:
+def _averages(sums: Tensor, frames: Tensor, boxes: Tensor, *, side: int) -> Tensor:
     """(N, 3, side, side) float32 averages over bins of `boxes`, (N, 4) in whole pixels.
 
     The bins are those of torch's `adaptive_avg_pool2d`, whole pixels too, as in `resample`.
     """
     left, right = _bins(boxes[:, 0], boxes[:, 2], side)
     top, bottom = _bins(boxes[:, 1], boxes[:, 3], side)
-    found = _looked_up(sums, frames, bottom, right) - _looked_up(sums, frames, top, right)
-    found += _looked_up(sums, frames, top, left) - _looked_up(sums, frames, bottom, left)
+
+    def above_left(y: Tensor, x: Tensor) -> Tensor:
+        return sums[frames[:, None, None], :, y[:, :, None], x[:, None, :]]
+
+    found = above_left(bottom, right) - above_left(top, right)
+    found += above_left(top, left) - above_left(bottom, left)
     areas = (bottom - top)[:, :, None] * (right - left)[:, None, :]
     return (found / areas[..., None]).permute(0, 3, 1, 2)
-
-
-def _looked_up(sums: Tensor, frames: Tensor, y: Tensor, x: Tensor) -> Tensor:
-    """(N, side, side, 3) sums over what lies above and left."""
-    return sums[frames[:, None, None], :, y[:, :, None], x[:, None, :]]
 
 
 def _bins(first: Tensor, last: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """(N, count) first pixels and ends of the bins from (N,) `first` up to `last`."""
     index = torch.arange(count, device=first.device)
     length = (last - first)[:, None]
-    starts = torch.div(index * length, count, rounding_mode="floor")
-    ends = torch.div((index + 1) * length + count - 1, count, rounding_mode="floor")
+    starts = index * length // count
+    ends = ((index + 1) * length + count - 1) // count
     return first[:, None] + starts, first[:, None] + ends

@@ -96,22 +96,14 @@ class FaceFollower:
 
     def find(self, items: Iterable[Item]) -> Iterator[list[Looked]]:
         """The items, a block after the other, the frames among them with their faces."""
-        return map(self.look, self.blocks(items))
-
-    def blocks(self, items: Iterable[Item]) -> Iterator[list[Item]]:
-        """The items, in as many at once as are looked at together."""
         block: list[Item] = []
         for item in items:
             block.append(item)
             if len(block) >= _block_items(item, self._stride):
-                yield block
+                yield look_at(block, self._find)
                 block = []
         if block:
-            yield block
-
-    def look(self, block: Sequence[Item]) -> list[Looked]:
-        """The next block with its faces; at a stride of 1 any, by several threads at once."""
-        return look_at(block, self._find)
+            yield look_at(block, self._find)
 
     def _find_faces(self, frames: Sequence[Frame]) -> list[Faces]:
         """The faces of a block, whose last frame is a key frame, to go on from."""

@@ -10,7 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from emoscan.faces import device_cascade
+from emoscan.faces import device_boxes, device_cascade
 from emoscan.faces.candidates import (
     NO_SCORE,
     Candidates,
@@ -126,11 +126,14 @@ def candidates(seed: int, count: int) -> Candidates:
 
 @pytest.mark.parametrize("most_pairs", [7, 2**23])
 @pytest.mark.parametrize("count", [0, 1, 2, 40, 300])
-def test_suppression_keeps_what_opencv_keeps(count: int, most_pairs: int) -> None:
+def test_suppression_keeps_what_opencv_keeps(
+    count: int, most_pairs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device_boxes, "MOST_PAIRS", most_pairs)
     for seed in range(5 if most_pairs > 7 or count < 300 else 0):
         found = candidates(seed, count)
         found.scores[:] += np.arange(count, dtype=np.float32) * 1e-5  # no two are equal
-        kept = suppressed(*tensors(found), iou=0.4, most_pairs=most_pairs).numpy()
+        kept = suppressed(*tensors(found), iou=0.4).numpy()
         wanted = suppressed_by_opencv(found, 0.4)
         assert np.array_equal(found[kept].boxes, wanted.boxes)
         assert np.array_equal(found[kept].scores, wanted.scores)
