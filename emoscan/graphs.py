@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
-from threading import Lock
+from threading import RLock
 from typing import Any
 
 import torch
@@ -21,6 +21,10 @@ CALLS_BEFORE = 2
 # Batches of crops are filled up to one of these, so that few are recorded.
 SIZES = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 
+# Whoever gives a GPU work, or waits for it, has its turn. Threads that did so side by side waited
+# for Python's interpreter at each of hundreds of steps, and were slower together than one alone.
+TURNS = RLock()
+
 Work = Callable[..., tuple[Tensor, ...]]
 Key = tuple[object, ...]
 
@@ -30,7 +34,7 @@ class Replayed:
 
     `work` makes tensors of one tensor and of settings, and never waits for the device; of what was
     recorded the last `kept` are kept. What a call gives is valid until the next call, and calls
-    come from one thread at a time. Its recordings share memory for what they need while they run;
+    come in TURNS. Its recordings share memory for what they need while they run;
     another's must not, for it would write over what this one gave.
     """
 
@@ -64,12 +68,11 @@ class Replayed:
     def _record(self, given: Tensor, settings: tuple[object, ...]) -> "_Recording | None":
         """None where it cannot be recorded, for want of memory perhaps."""
         self._pool = self._pool or torch.cuda.graph_pool_handle()
-        with _RECORDING:
-            try:
-                return _Recording(lambda its: self._work(its, *settings), given, self._pool)
-            except RuntimeError:
-                _give_up(given.device)
-                return None
+        try:
+            return _Recording(lambda its: self._work(its, *settings), given, self._pool)
+        except RuntimeError:
+            _give_up(given.device)
+            return None
 
 
 class ReplayedBatches:
@@ -81,13 +84,12 @@ class ReplayedBatches:
     def __init__(self, work: Callable[[Tensor], Tensor]) -> None:
         self._work = work
         self._replayed = Replayed(lambda items: (work(items),), kept=len(SIZES))
-        self._one_at_a_time = Lock()
 
     def __call__(self, items: Tensor) -> Tensor:
         """What `work` gives for all of them."""
         if items.device.type != "cuda" or not len(items):
             return self._work(items)
-        with self._one_at_a_time:
+        with TURNS:
             return torch.cat([self._batch(part) for part in items.split(SIZES[-1])])
 
     def _batch(self, items: Tensor) -> Tensor:
@@ -98,10 +100,6 @@ class ReplayedBatches:
 
 def _size_for(count: int) -> int:
     return SIZES[bisect_left(SIZES, count)]
-
-
-# Two threads that record at once would fail each other.
-_RECORDING = Lock()
 
 
 def _give_up(device: torch.device) -> None:

@@ -1,6 +1,7 @@
 """Frames and boxes in, probabilities of the seven classes out, in batches."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from emoscan.emotion.checkpoint import Checkpoint, LoadedCheckpoint, load_weight
 from emoscan.emotion.crop import crop_faces, crop_faces_on_device, to_input
 from emoscan.emotion.network import empty_network
 from emoscan.errors import MissingPartError
-from emoscan.graphs import ReplayedBatches
+from emoscan.graphs import TURNS, ReplayedBatches
 from emoscan.inference import made_ready
 from emoscan.options import Tta
 from emoscan.runtime import Runtime, halving_on_out_of_memory
@@ -43,8 +44,8 @@ class EmotionClassifier:
         """One Emotions a frame, for its faces in their order."""
         if not frames:
             return []
-        crops = self._crops(frames, faces)
-        probabilities = self._by_batch(crops).probabilities
+        with TURNS if self._runtime.keeps_pictures else nullcontext():
+            probabilities = self._by_batch(self._crops(frames, faces)).probabilities
         borders = np.cumsum([len(its_faces) for its_faces in faces])[:-1]
         return [Emotions(part) for part in np.split(probabilities, borders)]
 

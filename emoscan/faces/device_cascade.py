@@ -9,7 +9,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from threading import Lock
 
 import numpy as np
 import torch
@@ -56,7 +55,7 @@ from emoscan.faces.networks import (
     places_along,
 )
 from emoscan.faces.resample import Resampling
-from emoscan.graphs import Replayed, ReplayedBatches
+from emoscan.graphs import TURNS, Replayed, ReplayedBatches
 from emoscan.runtime import halving_on_out_of_memory
 from emoscan.types import Frame
 from emoscan.uploads import UPLOADS, to_device
@@ -96,7 +95,6 @@ class DeviceCascade:
         self._seen = Replayed(self._see, kept=KEPT_RECORDINGS)
         self._refine = ReplayedBatches(networks.refinement.forward)
         self._settle = ReplayedBatches(networks.output.forward)
-        self._one_at_a_time = Lock()
 
     def pictures(self, frames: Sequence[Frame]) -> list[DevicePicture]:
         """As `Cascade.pictures`."""
@@ -131,22 +129,24 @@ class DeviceCascade:
         for first in range(0, len(places), size):
             part = places[first : first + size]
             pixels = [pictures[place].pixels for place in part]
-            with self._one_at_a_time:
+            with TURNS:
                 found.append(self._find(pixels, *settings).of_frames(np.array(part)))
         return found
 
     def look(self, pictures: Sequence[DevicePicture], *, frames: Integers, boxes: Floats) -> Floats:
         """As `Cascade.look`."""
-        crops = _crops(pictures, frames, boxes, side_px=OUTPUT_SIDE_PX)
-        out: Floats = self._settle(crops).cpu().numpy()
+        with TURNS:
+            crops = _crops(pictures, frames, boxes, side_px=OUTPUT_SIDE_PX)
+            out: Floats = self._settle(crops).cpu().numpy()
         return out
 
     def refine(
         self, pictures: Sequence[DevicePicture], *, frames: Integers, boxes: Floats
     ) -> Floats:
         """As `Cascade.refine`."""
-        crops = _crops(pictures, frames, boxes, side_px=REFINEMENT_SIDE_PX)
-        out: Floats = self._refine(crops).cpu().numpy()
+        with TURNS:
+            crops = _crops(pictures, frames, boxes, side_px=REFINEMENT_SIDE_PX)
+            out: Floats = self._refine(crops).cpu().numpy()
         return out
 
     def _find(self, pictures: Sequence[Tensor], min_face_px: float, threshold: float) -> Candidates:
