@@ -39,7 +39,8 @@ class Analyzer:
             min_face=options.min_face,
             max_faces=options.max_faces,
         )
-        self._stride = options.detector_stride
+        # A GPU detects on every frame in less time than the host takes to follow.
+        self._stride = options.detector_stride or (1 if self.runtime.keeps_pictures else None)
         # A GPU works for one thread at a time, while others read photos.
         self._turns = nullcontext() if self.runtime.device.type == "cpu" else Lock()
         self.photo_threads = photo_workers()

@@ -11,6 +11,7 @@ from emoscan.faces.mtcnn import FaceDetector
 from emoscan.options import Backend, Precision, RunOptions, ScanOptions
 from emoscan.runtime import Runtime, choose_runtime, switching_often
 from emoscan.timeline.records import FaceRecord
+from emoscan.timeline.schema import Origin
 from emoscan.types import Frame
 from tests.pictures import ArrayPicture
 
@@ -27,8 +28,8 @@ def places(records: list[FaceRecord]) -> list[tuple[object, ...]]:
     return [(row.frame, row.status, row.face, row.track, row.origin) for row in records]
 
 
-@pytest.mark.parametrize("stride", [1, None])
-def test_rows_are_the_same(portrait_clip, monkeypatch, stride: int | None) -> None:
+@pytest.mark.parametrize("stride", [1, 5])
+def test_rows_are_the_same(portrait_clip, monkeypatch, stride: int) -> None:
     host, device = (
         rows(portrait_clip, on_device=on_device, monkeypatch=monkeypatch, detector_stride=stride)
         for on_device in (False, True)
@@ -42,6 +43,11 @@ def test_rows_are_the_same(portrait_clip, monkeypatch, stride: int | None) -> No
         )
         assert a.confidence == pytest.approx(b.confidence, abs=0.05)
     assert np.mean([a.emotion == b.emotion for a, b in faces]) > 0.95
+
+
+def test_by_itself_it_detects_on_every_frame(portrait_clip, monkeypatch) -> None:
+    found = rows(portrait_clip, on_device=True, monkeypatch=monkeypatch, end_s=0.4)
+    assert {row.origin for row in found} == {Origin.DETECTED}
 
 
 def test_frames_without_faces_have_no_probabilities(monkeypatch) -> None:

@@ -38,6 +38,8 @@ def main() -> None:
     results = Results.read(path) if goes_on else Results(path)
     if not args.render:
         results = measure(args, results)
+    if args.note:
+        results.put("run", results.parts["run"] | {"note": args.note})
     write(results, args.out)
 
 
@@ -122,6 +124,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a rehearsal on a few frames")
     parser.add_argument("--only", nargs="+", choices=SECTIONS, help="only these sections anew")
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1])
+    parser.add_argument("--note", help="a sentence on the run, for the head of the page")
     parser.add_argument(
         "--in-process", action="store_true", help="in this process, and without GPU.md: to debug"
     )

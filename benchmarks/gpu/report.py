@@ -46,6 +46,7 @@ def _head(results: Results) -> str:
     rehearsal = "**A rehearsal on a few frames: its figures mean nothing.**\n\n"
     gpu = about.get("gpu")
     only = f" Of this run is only {', '.join(run['only'])}." if run.get("only") else ""
+    note = f"\n\n{run['note']}" if run.get("note") else ""
     versions = (results.get("versions") or {}).items()
     rows = [
         ("GPU", _gpu(gpu) if gpu else "none"),
@@ -60,7 +61,7 @@ def _head(results: Results) -> str:
 {rehearsal if run.get("quick") else ""}Written by `python -m benchmarks.gpu --media DIR` on \
 {run.get("date", NOTHING)}; all figures are in [gpu.json](results/gpu.json).{only}
 Networks are loaded, and every shape has been met once, before time is taken. Faces are looked for
-from 40 px on. `--hwaccel` is off where it is not named.
+from 40 px on. `--hwaccel` is off where it is not named.{note}
 
 {table(("machine", ""), rows)}"""
 
@@ -393,5 +394,8 @@ def _rates(results: Results) -> str:
 
 
 def _skipped(results: Results) -> str:
-    lines = [f"- {name}: {why}" for name, why in (results.get("skipped") or {}).items()]
+    # Of an error the first line alone: the JSON has the rest.
+    lines = [
+        f"- {name}: {why.splitlines()[0]}" for name, why in (results.get("skipped") or {}).items()
+    ]
     return "\n".join(["## Not measured\n", *lines]) if lines else ""
