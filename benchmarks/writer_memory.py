@@ -20,7 +20,7 @@ from emoscan.timeline.writers import TableWriter, open_table
 from emoscan.types import Emotions, Faces, Frame
 
 TARGET_GROWTH_MB = 50
-WARM_UP_RECORDS = 100_000  # two row groups: every buffer has had its full size by then
+WARM_UP_RECORDS = 100_000  # five row groups: every buffer has had its full size by then
 FACES_PER_FRAME = 5
 FRAMES_PER_BATCH = 16  # the writer gets what one batch of the scan gives
 FPS = 25

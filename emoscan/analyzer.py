@@ -3,17 +3,19 @@
 from bisect import bisect_right
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
-from itertools import groupby
+from dataclasses import replace
+from itertools import chain, groupby
 from threading import Lock
 
 from emoscan.emotion.classifier import EmotionClassifier
-from emoscan.faces.follow import BLOCK_FRAMES, FaceFollower, Item, Looked, LookedAt, look_at
+from emoscan.faces.follow import FaceFollower, Item, Looked, LookedAt, look_at
 from emoscan.faces.mtcnn import FaceDetector
 from emoscan.faces.track import Tracker
 from emoscan.faces.view import NO_VIEW, view_of
 from emoscan.media.ahead import read_ahead
 from emoscan.options import RunOptions, ScanOptions
 from emoscan.runtime import (
+    Runtime,
     give_back_memory,
     photo_workers,
     serving_runtime,
@@ -22,6 +24,19 @@ from emoscan.runtime import (
 from emoscan.timeline.records import FaceRecord, frame_records, unreadable_record
 from emoscan.types import Unreadable
 from emoscan.uploads import UPLOADS
+
+# How many batches of frames go to a device before somebody looks at them.
+UPLOADS_AHEAD = 3
+
+
+def as_run(options: ScanOptions, runtime: Runtime) -> ScanOptions:
+    """The options of a scan of videos, where `auto` has become what it is on this device.
+
+    A CUDA GPU detects on every frame in less time than the host takes to follow.
+    """
+    if runtime.keeps_pictures and options.detector_stride is None:
+        return replace(options, detector_stride=1)
+    return options
 
 
 class Analyzer:
@@ -39,8 +54,7 @@ class Analyzer:
             min_face=options.min_face,
             max_faces=options.max_faces,
         )
-        # A GPU detects on every frame in less time than the host takes to follow.
-        self._stride = options.detector_stride or (1 if self.runtime.keeps_pictures else None)
+        self._stride = as_run(options, self.runtime).detector_stride
         # A GPU works for one thread at a time, while others read photos.
         self._turns = nullcontext() if self.runtime.device.type == "cpu" else Lock()
         self.photo_threads = photo_workers()
@@ -68,8 +82,8 @@ class Analyzer:
     ) -> Generator[list[FaceRecord]]:
         """The same: while a block of frames is looked at, the next one goes to the device."""
         uploads = UPLOADS.ahead(items, self.runtime.device)
-        with switching_often(), closing(read_ahead(uploads, depth=BLOCK_FRAMES)) as ahead:
-            yield from self._rows(ahead, tracker, borders)
+        with switching_often(), closing(read_ahead(uploads, depth=UPLOADS_AHEAD)) as ahead:
+            yield from self._rows(chain.from_iterable(ahead), tracker, borders)
 
     def _rows(
         self, items: Iterable[Item], tracker: Tracker, borders: Sequence[int]

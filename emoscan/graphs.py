@@ -5,24 +5,29 @@ is a place where Python's threads wait for each other. Elsewhere than on CUDA no
 """
 
 from bisect import bisect_left
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from threading import RLock
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from emoscan.runtime import HOLDS_MEMORY
+
 # The first calls of a shape run as they come: libraries choose their kernels then, and most shapes
-# of photos are never met again.
+# of photos are never met again. So many shapes are counted at once.
 CALLS_BEFORE = 2
+COUNTED = 16
 
 # Batches of crops are filled up to one of these, so that few are recorded.
 SIZES = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 
-# Whoever gives a GPU work, or waits for it, has its turn. Threads that did so side by side waited
-# for Python's interpreter at each of hundreds of steps, and were slower together than one alone.
+# Whoever looks at pictures on a GPU has a turn; copies go there beside it. Threads that did so side
+# by side waited for Python's interpreter at each of hundreds of steps, and were slower together
+# than one alone.
 TURNS = RLock()
 
 Work = Callable[..., tuple[Tensor, ...]]
@@ -30,81 +35,106 @@ Key = tuple[object, ...]
 
 
 class Replayed:
-    """`work`, recorded once for each shape of its input and each of its settings.
+    """What work gives the GPU to do, recorded once for each shape of its input and its settings.
 
-    `work` makes tensors of one tensor and of settings, and never waits for the device; of what was
-    recorded the last `kept` are kept. What a call gives is valid until the next call, and calls
-    come in TURNS. Its recordings share memory for what they need while they run;
-    another's must not, for it would write over what this one gave.
+    Work makes tensors of one tensor and of settings, which hold all else that it reads; it neither
+    waits for the device nor copies anything there. Of what was recorded the last `kept` are kept,
+    with their settings. What a call gives is valid until the next call, and calls come in TURNS.
+    Its recordings share memory for what they need while they run; another's must not, for it would
+    write over what this one gave.
     """
 
-    def __init__(self, work: Work, *, kept: int) -> None:
-        self._work = work
-        self._kept = kept
-        self._calls: Counter[Key] = Counter()
-        self._recorded: OrderedDict[Key, _Recording | None] = OrderedDict()
-        self._pool: Any = None
+    # torch's allocator does not get over a recording that failed, for want of memory perhaps.
+    _has_failed = False
 
-    def __call__(self, given: Tensor, *settings: object) -> tuple[Tensor, ...]:
-        """What `work` gives for it."""
+    def __init__(self, *, kept: int) -> None:
+        self._kept = kept
+        self._calls: OrderedDict[Key, int] = OrderedDict()
+        self._recorded: OrderedDict[Key, _Recording] = OrderedDict()
+        self._pool: Any = None
+        HOLDS_MEMORY.add(self)
+
+    def __call__(self, work: Work, given: Tensor, *settings: object) -> tuple[Tensor, ...]:
+        """What `work` gives for it: the same work in every call."""
         if given.device.type != "cuda":
-            return self._work(given, *settings)
-        recording = self._recording((given.shape, given.dtype, *settings), given, settings)
-        return self._work(given, *settings) if recording is None else recording.replay(given)
+            return work(given, *settings)
+        recording = self._recording(work, given, settings)
+        return work(given, *settings) if recording is None else recording.replay(given)
+
+    def forget(self) -> None:
+        """Give the memory of all recordings back."""
+        self._recorded.clear()
+        self._calls.clear()
 
     def _recording(
-        self, key: Key, given: Tensor, settings: tuple[object, ...]
+        self, work: Work, given: Tensor, settings: tuple[object, ...]
     ) -> "_Recording | None":
-        if key not in self._recorded:
-            self._calls[key] += 1
-            if self._calls[key] <= CALLS_BEFORE:
-                return None
-            if len(self._recorded) == self._kept:
-                self._recorded.popitem(last=False)
-            self._recorded[key] = self._record(given, settings)
-        self._recorded.move_to_end(key)
-        return self._recorded[key]
-
-    def _record(self, given: Tensor, settings: tuple[object, ...]) -> "_Recording | None":
-        """None where it cannot be recorded, for want of memory perhaps."""
+        key = (given.shape, given.dtype, *settings)
+        if key in self._recorded:
+            self._recorded.move_to_end(key)
+            return self._recorded[key]
+        if self._is_new(key) or Replayed._has_failed:
+            return None
         self._pool = self._pool or torch.cuda.graph_pool_handle()
         try:
-            return _Recording(lambda its: self._work(its, *settings), given, self._pool)
+            recording = _Recording(lambda its: work(its, *settings), given, self._pool)
         except RuntimeError:
-            _give_up(given.device)
+            Replayed._has_failed = True
+            _give_up(given.device, self._pool)
             return None
+        if len(self._recorded) == self._kept:
+            self._recorded.popitem(last=False)
+        self._recorded[key] = recording
+        return recording
+
+    def _is_new(self, key: Key) -> bool:
+        """Count a call; one that comes after CALLS_BEFORE others is not new, and counted anew."""
+        calls = self._calls.pop(key, 0)
+        if calls < CALLS_BEFORE:
+            self._calls[key] = calls + 1
+            if len(self._calls) > COUNTED:
+                self._calls.popitem(last=False)
+        return calls < CALLS_BEFORE
 
 
 class ReplayedBatches:
-    """`work` on each of N items by itself, of which SIZES make a batch; for many threads.
+    """As `Replayed`, for work on each of N items by itself, of which SIZES make a batch.
 
-    It maps (N, …) to (N, …), one tensor to one, and never waits for the device.
+    The work maps (N, …) to (N, …), one tensor to one; what is given for it stays valid.
     """
 
-    def __init__(self, work: Callable[[Tensor], Tensor]) -> None:
-        self._work = work
-        self._replayed = Replayed(lambda items: (work(items),), kept=len(SIZES))
+    def __init__(self) -> None:
+        self._replayed = Replayed(kept=len(SIZES))
 
-    def __call__(self, items: Tensor) -> Tensor:
-        """What `work` gives for all of them."""
+    def __call__(self, work: Callable[[Tensor], Tensor], items: Tensor) -> Tensor:
+        """What `work` gives for all of them: the same work in every call."""
         if items.device.type != "cuda" or not len(items):
-            return self._work(items)
+            return work(items)
         with TURNS:
-            return torch.cat([self._batch(part) for part in items.split(SIZES[-1])])
+            return torch.cat([self._batch(work, part) for part in items.split(SIZES[-1])])
 
-    def _batch(self, items: Tensor) -> Tensor:
+    def _batch(self, work: Callable[[Tensor], Tensor], items: Tensor) -> Tensor:
         filled = items.new_zeros(_size_for(len(items)), *items.shape[1:])
         filled[: len(items)] = items
-        return self._replayed(filled)[0][: len(items)].clone()
+        out = self._replayed(lambda its: (work(its),), filled)[0]
+        return out[: len(items)].clone()
 
 
 def _size_for(count: int) -> int:
     return SIZES[bisect_left(SIZES, count)]
 
 
-def _give_up(device: torch.device) -> None:
-    """torch's random numbers take a recording that failed for one that goes on: a copy does not."""
+@cache
+def _stream_beside(device: torch.device) -> torch.cuda.Stream:
+    """For recordings: libraries keep memory for each stream that they meet."""
+    return torch.cuda.Stream(device)
+
+
+def _give_up(device: torch.device, pool: Any) -> None:
+    """Tell torch that a recording is over which failed: its end is not noticed everywhere."""
     with suppress(RuntimeError, AttributeError):
+        torch._C._cuda_endAllocateToPool(device.index or 0, pool)
+    with suppress(RuntimeError, AttributeError):  # a copy of the random numbers' state is at rest
         generator = torch.cuda.default_generators[device.index or 0]
         generator.graphsafe_set_state(generator.clone_state())
 
@@ -115,7 +145,7 @@ class _Recording:
     def __init__(self, work: Work, given: Tensor, pool: Any) -> None:
         self._given = given.clone()
         self._graph = torch.cuda.CUDAGraph()
-        beside, now = torch.cuda.Stream(given.device), torch.cuda.current_stream(given.device)
+        beside, now = _stream_beside(given.device), torch.cuda.current_stream(given.device)
         beside.wait_stream(now)
         with torch.cuda.stream(beside):
             # Other threads go on with their work on the device meanwhile.

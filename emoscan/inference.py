@@ -8,8 +8,8 @@ All of it stands behind `made_ready`; nobody else asks which backend works.
 import hashlib
 import tempfile
 import warnings
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -39,8 +39,9 @@ OPENVINO_PRECISIONS = {Precision.FP32: "f32", Precision.BF16: "bf16"}
 def made_ready(network: nn.Module, example: Tensor, runtime: Runtime) -> Forward:
     """The network in evaluation mode on the runtime's device, in its precision.
 
-    `example` (N, C, H, W) is what it may be called with; any N goes, and where the network
-    allows it any H and W.
+    The network is changed in place, and defines each batch norm right behind the convolution that
+    feeds it. `example` (N, C, H, W) is what it may be called with; any N goes, and where the
+    network allows it any H and W.
     """
     network.eval().requires_grad_(False)
     if runtime.backend is Backend.OPENVINO:
@@ -55,10 +56,23 @@ def _by_torch(network: nn.Module, runtime: Runtime) -> Forward:
     network.to(runtime.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(images: Tensor) -> Tensor:
-        out: Tensor = network(images.to(runtime.device, dtype))
+        with nullcontext() if runtime.rounds_products else _without_tf32():
+            out: Tensor = network(images.to(runtime.device, dtype))
         return out.float()
 
     return forward
+
+
+@contextmanager
+def _without_tf32() -> Iterator[None]:
+    """Convolutions keep all bits of fp32; afterwards it is as whoever uses this process has it."""
+    convolutions: Any = torch.backends.cudnn
+    before = convolutions.allow_tf32
+    convolutions.allow_tf32 = False
+    try:
+        yield
+    finally:
+        convolutions.allow_tf32 = before
 
 
 def _fold_batch_norms(network: nn.Module) -> None:

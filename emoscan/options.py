@@ -224,7 +224,7 @@ class ScanOptions:
     detector_stride: int | None = option(
         None,
         "Detect on every Nth frame, at least twice a second, and follow faces between; 1: on every "
-        "frame, slower, misses least; auto: by what moves, on a CUDA GPU 1.",
+        "frame, misses least, slower on a CPU; auto: by what moves, on a CUDA GPU 1.",
         parse=parse_stride,
         metavar="auto|N",
     )

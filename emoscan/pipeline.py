@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from emoscan.analyzer import Analyzer
+from emoscan.analyzer import Analyzer, as_run
 from emoscan.batch.job import Job
 from emoscan.batch.photos import PhotoJob
 from emoscan.batch.place import held as held_folder
@@ -103,6 +103,8 @@ def scan(
             workers = photo_workers()
         openers = held.enter_context(_openers(run, kind, count=workers))
         analyzer = _analyzer(options, run, workers=workers)
+        if kind is MediaKind.VIDEO:  # tables are told by what they were made with
+            options = as_run(options, analyzer.runtime)
         made_by = VideoJob if kind is MediaKind.VIDEO else PhotoJob
         job = made_by(analyzer, plan, options=options, run=run, listener=listener, stdout=stdout)
         job.begin(sources)

@@ -11,7 +11,8 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
+from weakref import WeakSet
 
 import torch
 
@@ -27,6 +28,17 @@ LIBRARIES = ("torch", "openvino", "av", "opencv-python-headless", "facenet-pytor
 MOST_PHOTO_WORKERS = 8
 
 SWITCH_S = 0.0002
+
+
+class HoldsMemory(Protocol):
+    """Who keeps memory of a device that it could do without."""
+
+    def forget(self) -> None:
+        """Give it back."""
+
+
+# They are asked when a device runs out of memory.
+HOLDS_MEMORY: WeakSet[HoldsMemory] = WeakSet()
 
 TELEMETRY = "openvino_telemetry"
 
@@ -51,6 +63,7 @@ class Runtime:
     note: str | None = None
     backend: Backend = Backend.TORCH
     threads: int = 1  # of a CPU, for one of two stages that work side by side
+    rounds_products: bool = True  # of fp32 in convolutions of a GPU, to 10 bits (TF32)
     streams: int = 1  # callers that use a network at the same time, each on that many threads
 
     @property
@@ -79,12 +92,10 @@ def choose_runtime(device: str = "auto", precision: Precision = Precision.AUTO) 
         precision = Precision.FP16 if chosen.type == "cuda" else Precision.FP32
     if precision is Precision.FP16 and chosen.type == "cpu":
         raise UsageError("--precision fp16 needs a GPU; a CPU takes fp32 or bf16.")
-    if precision is Precision.FP32 and chosen.type == "cuda":
-        torch.backends.cudnn.allow_tf32 = (
-            False  # else convolutions would keep 10 bits of each number
-        )
     name = _device_name(chosen)
-    return Runtime(chosen, precision, name, _note(name) if device == "auto" else None)
+    note = _note(name) if device == "auto" else None
+    exact = precision is Precision.FP32
+    return Runtime(chosen, precision, name, note, rounds_products=not exact)
 
 
 def serving_runtime(
@@ -282,6 +293,8 @@ def halving_on_out_of_memory(run: Callable[[int], T], size: int) -> T:
             if size == 1 or not is_out_of_memory(error):
                 raise
         # Outside of the handler: its traceback would keep the tensors of the failed run alive.
+        for holder in tuple(HOLDS_MEMORY):
+            holder.forget()
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

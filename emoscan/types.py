@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from emoscan.emotions import EMOTIONS
 
 NO_TRACK = -1
-# How far probabilities may be from summing to 1: halves are summed so well.
+# How far probabilities may be from summing to 1.
 SUM_TOLERANCE = 1e-3
 
 

@@ -1,10 +1,10 @@
 """Pictures on a GPU: each goes there once, in a thread that is ahead of those who look at it."""
 
 import math
-import threading
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -17,8 +17,9 @@ from emoscan.types import Frame, Picture, Unreadable
 
 Item = TypeVar("Item", bound=Frame | Unreadable)
 
-# Frames are copied by so many: for each copy Python's threads wait for each other a few times.
-TOGETHER = 10
+# Frames are copied by so many, or so many pixels: for each copy Python's threads wait for each
+# other a few times.
+TOGETHER, TOGETHER_PX = 10, 2**24
 # Pinned memory that is filled while what was filled before is still being copied from.
 SLOTS = 3
 
@@ -35,9 +36,10 @@ class _Upload:
 
     def taken(self) -> Tensor:
         """The pixels, for the work that is given to the device from now on."""
-        if self.arrived is not None:
+        arrived = self.arrived
+        if arrived is not None:
             stream = torch.cuda.current_stream(self.pixels.device)
-            stream.wait_event(self.arrived)
+            stream.wait_event(arrived)
             # Else what uploads next could get this memory while that work still reads it.
             self.pixels.record_stream(stream)
             self.arrived = None
@@ -53,7 +55,10 @@ class Uploader:
         self._filled: deque[tuple[Tensor, torch.cuda.Event]] = deque()
 
     def send(self, images: Sequence[NDArray[np.uint8]]) -> list[_Upload]:
-        """(H, W, 3) uint8 of one size, on their way when this returns; they may change then."""
+        """(H, W, 3) uint8 of one size, on their way when this returns.
+
+        A GPU has copies, a CPU the same pixels. Raises torch.OutOfMemoryError.
+        """
         if self._stream is None:
             return [_Upload(to_device(image, self._device)) for image in images]
         shape = (len(images), *images[0].shape)
@@ -83,47 +88,50 @@ class Uploads:
 
     def __init__(self) -> None:
         self._kept: dict[int, tuple[weakref.ref[Picture], _Upload]] = {}
-        self._changing = threading.Lock()
 
-    def ahead(self, items: Iterable[Item], device: torch.device) -> Iterator[Item]:
-        """The items, each when its pixels are on their way."""
+    def ahead(self, items: Iterable[Item], device: torch.device) -> Iterator[list[Item]]:
+        """The items, some at once, when their pixels are on their way."""
         uploader = Uploader(device)
         for part in _parts(items):
             frames = [item for item in part if isinstance(item, Frame)]
-            if frames:
-                uploads = uploader.send([frame.rgb() for frame in frames])
+            # Where memory runs out, they go there when somebody looks at them.
+            with suppress(torch.OutOfMemoryError):
+                uploads = uploader.send([frame.rgb() for frame in frames]) if frames else []
                 for frame, upload in zip(frames, uploads, strict=True):
                     self._keep(frame.picture, upload)
-            yield from part
+            yield part
 
     def of(self, frame: Frame, device: torch.device) -> Tensor:
         """(H, W, 3) uint8 RGB on the device, which must not be changed."""
-        kept = self._kept.get(id(frame.picture))
-        if kept is not None and kept[1].pixels.device == device:
-            return kept[1].taken()
+        picture, upload = self._kept.get(id(frame.picture), (None, None))
+        if upload and picture and picture() is frame.picture and upload.pixels.device == device:
+            return upload.taken()
         upload = _Upload(to_device(frame.rgb(), device))
         self._keep(frame.picture, upload)
         return upload.pixels
 
     def _keep(self, picture: Picture, upload: _Upload) -> None:
         key = id(picture)
-        with self._changing:
-            self._kept[key] = (weakref.ref(picture, lambda _: self._kept.pop(key, None)), upload)
+        self._kept[key] = (weakref.ref(picture, lambda _: self._kept.pop(key, None)), upload)
 
 
 def _parts(items: Iterable[Item]) -> Iterator[list[Item]]:
-    """TOGETHER items each, or fewer where frames of another size follow."""
+    """TOGETHER items each, or fewer of many pixels, or where frames of another size follow."""
     part: list[Item] = []
-    size: tuple[int, int] | None = None
+    size = (0, 0)
     for item in items:
         its = (item.width, item.height) if isinstance(item, Frame) else size
-        if part and (len(part) == TOGETHER or (size and its != size)):
+        if part and (its != size or len(part) >= _most(its)):
             yield part
             part = []
         part.append(item)
         size = its
     if part:
         yield part
+
+
+def _most(size: tuple[int, int]) -> int:
+    return max(1, min(TOGETHER, TOGETHER_PX // max(1, math.prod(size))))
 
 
 def to_device(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:

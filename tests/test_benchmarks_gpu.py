@@ -115,7 +115,7 @@ def test_every_way_is_measured_on_frames_in_memory(
         "rows_stride_1": 4,
         "detector": 4,
         "classifier": 4,
-        "rows_auto": 4,
+        "rows_followed": 4,
         "plain": 1,
     }
     assert all(len(way["rates"]) == QUICK.rounds for way in found["ways"].values())
@@ -334,7 +334,7 @@ def test_the_gpu_is_watched_where_it_can_be(
 
 def file_case(**facts: Any) -> dict[str, Any]:
     return {
-        "name": "talking_720p × 1, default",
+        "name": "talking_720p × 1, every frame",
         "frames": 1000,
         "rate": 300.0,
         "cpu_ms": 5.0,

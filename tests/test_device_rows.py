@@ -50,6 +50,21 @@ def test_by_itself_it_detects_on_every_frame(portrait_clip, monkeypatch) -> None
     assert {row.origin for row in found} == {Origin.DETECTED}
 
 
+def test_tables_tell_that_every_frame_was_detected(portrait_clip, tmp_path, monkeypatch) -> None:
+    """And are told from those of another device by it."""
+    about = {}
+    for on_device in (False, True):
+        monkeypatch.setattr(
+            Runtime, "keeps_pictures", property(lambda self, is_so=on_device: is_so)
+        )
+        out = tmp_path / f"{on_device}.parquet"
+        emoscan.scan(portrait_clip, out, options=ScanOptions(end_s=0.2), run=RUN)
+        about[on_device] = emoscan.read_timeline(out).attrs
+    assert about[False]["options"]["detector_stride"] == "auto"
+    assert about[True]["options"]["detector_stride"] == 1
+    assert about[True]["options_sha256"] != about[False]["options_sha256"]
+
+
 def test_frames_without_faces_have_no_probabilities(monkeypatch) -> None:
     monkeypatch.setattr(Runtime, "keeps_pictures", property(lambda self: True))
     classifier = EmotionClassifier(choose_runtime("cpu"))

@@ -1,6 +1,7 @@
 """Pictures are uploaded once, in order, and forgotten with their frames."""
 
 import gc
+from itertools import chain
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ def frame(index: int, size: tuple[int, int] = (6, 4)) -> Frame:
 def test_items_come_in_their_order_with_their_pixels() -> None:
     kept = Uploads()
     items = [*map(frame, range(TOGETHER + 3)), Unreadable("a.mp4", 13, 13.0), frame(14, (8, 8))]
-    seen = list(kept.ahead(iter(items), CPU))
+    seen = [*chain.from_iterable(kept.ahead(iter(items), CPU))]
     assert seen == items
     for item in seen:
         if isinstance(item, Frame):
@@ -43,7 +44,7 @@ def test_no_more_are_taken_than_go_together() -> None:
     assert len(taken) <= TOGETHER + 1
 
 
-def test_a_batch_is_of_one_size(monkeypatch) -> None:
+def test_a_batch_is_of_one_size_and_of_few_pixels(monkeypatch) -> None:
     sizes: list[list[tuple[int, ...]]] = []
     send = Uploader.send
 
@@ -53,9 +54,10 @@ def test_a_batch_is_of_one_size(monkeypatch) -> None:
 
     monkeypatch.setattr(uploads.Uploader, "send", counted)
     wide, high = (6, 4), (4, 6)
-    places = [wide, wide, high, high, high, wide]
+    monkeypatch.setattr(uploads, "TOGETHER_PX", 3 * 24)
+    places = [wide, wide, high, high, high, high, wide]
     list(Uploads().ahead([frame(i, size) for i, size in enumerate(places)], CPU))
-    assert [len(batch) for batch in sizes] == [2, 3, 1]
+    assert [len(batch) for batch in sizes] == [2, 3, 1, 1]
     assert all(len(set(batch)) == 1 for batch in sizes)
 
 

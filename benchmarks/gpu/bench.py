@@ -14,6 +14,8 @@ import torch
 from benchmarks.speed.results import Results
 
 MIN_FACE_PX = 40
+# Of key frames where faces are followed between: what `auto` is on a GPU detects on each frame.
+FOLLOWED_STRIDE = 10
 BYTES_IN_MB = 1_000_000
 
 

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any
 
 import emoscan
-from benchmarks.gpu.bench import Bench, Deadline
+from benchmarks.gpu.bench import FOLLOWED_STRIDE, Bench, Deadline
 from benchmarks.gpu.scanning import scan
 from benchmarks.gpu.watch import GpuWatch
 from benchmarks.speed.media import repeat
@@ -32,7 +32,7 @@ SOURCES = {
     "street_1080p": "street_1080p.mp4",
 }
 FIRST = "talking_720p"
-STRIDES: dict[str, int | None] = {"default": None, "stride 1": 1}
+STRIDES: dict[str, int | None] = {"every frame": 1, "followed": FOLLOWED_STRIDE}
 DECODERS: dict[str, int | None] = {"decode_auto": None, "decode_single": 1}
 
 
@@ -42,7 +42,7 @@ class Case:
 
     clip: str
     streams: int
-    how: str = "default"
+    how: str = "every frame"
     hwaccel: str = "none"
     shards: int = 1
 
@@ -59,10 +59,10 @@ def cases(bench: Bench) -> Iterator[Case]:
     for number in streams:
         yield Case(clip=FIRST, streams=number)
         if number != last:
-            yield Case(clip=FIRST, streams=number, how="stride 1")
+            yield Case(clip=FIRST, streams=number, how="followed")
     yield Case(clip=FIRST, streams=max(streams), shards=bench.effort.shards)
     yield Case(clip=FIRST, streams=1, hwaccel="cuda")
-    yield Case(clip=FIRST, streams=last, how="stride 1")
+    yield Case(clip=FIRST, streams=last, how="followed")
     for clip in SOURCES:
         if clip != FIRST:
             yield Case(clip=clip, streams=1)

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from benchmarks.frame_rate import PlainLoop
-from benchmarks.gpu.bench import MIN_FACE_PX, Bench, Deadline
+from benchmarks.gpu.bench import FOLLOWED_STRIDE, MIN_FACE_PX, Bench, Deadline
 from benchmarks.gpu.pixels import CLIPS, Clip, Shots, load
 from emoscan.analyzer import Analyzer
 from emoscan.emotion.classifier import EmotionClassifier
@@ -40,7 +40,8 @@ class Stages:
         run = RunOptions(device=device)
         every = ScanOptions(detector_stride=1, min_face=MIN_FACE)
         self._every_frame = Analyzer(every, run)
-        self._auto = Analyzer(ScanOptions(min_face=MIN_FACE), run)
+        followed = ScanOptions(min_face=MIN_FACE, detector_stride=FOLLOWED_STRIDE)
+        self._followed = Analyzer(followed, run)
         self.about = {"device": runtime.device_name, "precision": runtime.precision.value}
 
     def block_frames(self, shots: Shots) -> int:
@@ -54,7 +55,7 @@ class Stages:
             "rows_stride_1": partial(rows, self._every_frame),
             "detector": partial(detect, self.detector, block=block),
             "classifier": lambda frames: classify(self.classifier, frames, faces, block=block),
-            "rows_auto": partial(rows, self._auto),
+            "rows_followed": partial(rows, self._followed),
             "plain": lambda frames: self._plain.look_at_frames(frame.rgb() for frame in frames),
         }
 

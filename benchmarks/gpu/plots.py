@@ -18,7 +18,7 @@ from matplotlib.ticker import StrMethodFormatter
 # Okabe and Ito's, which the colour-blind tell apart.
 COLOURS = {
     "rows_stride_1": "#D55E00",
-    "rows_auto": "#0072B2",
+    "rows_followed": "#0072B2",
     "detector": "#E69F00",
     "classifier": "#009E73",
     "plain": "#999999",

@@ -10,7 +10,7 @@ from benchmarks.speed.results import Results, median
 PICTURE = "gpu.png"
 WAYS = {
     "rows_stride_1": "every frame detected, to rows",
-    "rows_auto": "default, to rows",
+    "rows_followed": "followed between key frames, to rows",
     "detector": "detector alone",
     "classifier": "classifier alone",
     "plain": "plain loop",

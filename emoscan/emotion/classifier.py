@@ -1,7 +1,7 @@
 """Frames and boxes in, probabilities of the seven classes out, in batches."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -38,13 +38,13 @@ class EmotionClassifier:
         self._tta = tta
         side = self.about.crop.side_px
         self._logits = made_ready(_network(loaded), torch.zeros(1, 1, side, side), runtime)
-        self._replayed = ReplayedBatches(self._probabilities)
+        self._replayed = ReplayedBatches()
 
     def classify(self, frames: Sequence[Frame], faces: Sequence[Faces]) -> list[Emotions]:
         """One Emotions a frame, for its faces in their order."""
         if not frames:
             return []
-        with TURNS if self._runtime.keeps_pictures else nullcontext():
+        with self._turn():
             probabilities = self._by_batch(self._crops(frames, faces)).probabilities
         borders = np.cumsum([len(its_faces) for its_faces in faces])[:-1]
         return [Emotions(part) for part in np.split(probabilities, borders)]
@@ -59,20 +59,35 @@ class EmotionClassifier:
         settings = self.about.crop
         if self._runtime.keeps_pictures:
             pictures = [UPLOADS.of(frame, self._runtime.device) for frame in frames]
-            return crop_faces_on_device(pictures, faces, settings)
+
+            def cut(size: int) -> list[torch.Tensor]:
+                return [
+                    crop_faces_on_device(
+                        pictures[first : first + size], faces[first : first + size], settings
+                    )
+                    for first in range(0, len(frames), size)
+                ]
+
+            return torch.cat(halving_on_out_of_memory(cut, len(frames)))
         crops = [
             crop_faces(frame.rgb(), its.boxes, settings, landmarks=its.landmarks)
             for frame, its in zip(frames, faces, strict=True)
         ]
         return torch.from_numpy(np.concatenate(crops))
 
+    def _turn(self) -> AbstractContextManager[object]:
+        return TURNS if self._runtime.keeps_pictures else nullcontext()
+
     def _by_batch(self, crops: torch.Tensor) -> Emotions:
         most = GPU_BATCH_CROPS if self._runtime.keeps_pictures else BATCH_CROPS
-        crops = crops.to(self._runtime.device)
-        parts = halving_on_out_of_memory(
-            lambda size: [self._replayed(batch) for batch in crops.split(size)], most
-        )
-        return Emotions(torch.cat(parts).cpu().numpy())
+
+        def classified(size: int) -> list[torch.Tensor]:
+            batches = crops.to(self._runtime.device).split(size)
+            return [self._replayed(self._probabilities, batch) for batch in batches]
+
+        with self._turn():
+            parts = halving_on_out_of_memory(classified, most)
+            return Emotions(torch.cat(parts).cpu().numpy())
 
     @torch.inference_mode()
     def _probabilities(self, crops: torch.Tensor) -> torch.Tensor:

@@ -76,7 +76,7 @@ class Cascade(Protocol[P]):
     ) -> Candidates:
         """What O-Net says of faces in the pictures, sorted by picture: scores above `threshold`.
 
-        Of some faces it may say several things: `not_inside_a_better` has still to choose.
+        Of some faces it may say several things: whoever asks chooses by `not_inside_a_better`.
         Raises torch.OutOfMemoryError where not even one picture fits into the device's memory.
         """
         ...

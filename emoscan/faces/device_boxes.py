@@ -1,6 +1,6 @@
 """Boxes on their way through the cascade on a device: `candidates`, in torch.
 
-Boxes are (N, 4) float32 x0 y0 x1 y1 in px. Nothing here waits for the device but where it says so.
+Boxes are (N, 4) float32 x0 y0 x1 y1 in px. Whoever suppresses waits for the device.
 """
 
 from collections.abc import Callable
@@ -62,8 +62,7 @@ def rectangles(boxes: Tensor, *, width: int, height: int) -> Tensor:
     """(N, 4) int64 whole pixels x0 y0 x1 y1, clipped to the picture."""
     whole = boxes.trunc().long()
     first = whole[:, :2].clamp(min=1) - 1
-    last = torch.minimum(whole[:, 2:], torch.tensor([width, height], device=boxes.device))
-    return torch.cat([first, last], 1)
+    return torch.cat([first, whole[:, 2:3].clamp(max=width), whole[:, 3:].clamp(max=height)], 1)
 
 
 def suppressed(boxes: Tensor, scores: Tensor, groups: Tensor, *, iou: float) -> Tensor:

@@ -47,7 +47,7 @@ MISSING_COST = 0.15
 MAX_COST = 1.5
 REACH = 1.0
 
-# Whoever stores its state may be some blocks of frames behind, each at worst of another segment.
+# Whoever stores its state may be behind by some blocks of frames, each at worst of another segment.
 MARKS = 8
 
 NOBODY = np.zeros((0, 4), np.float32)

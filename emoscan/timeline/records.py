@@ -161,7 +161,7 @@ def _typed(kind: pa.DataType, values: Sequence[Any]) -> pa.Array:
 def _numbers(kind: pa.DataType, values: Sequence[Any]) -> pa.Array:
     """Of one of _CODES' types; what is None or not finite becomes null."""
     types = set(map(type, values))
-    if bool in types:
+    if bool in types or np.bool_ in types:
         raise TypeError("got bool")
     known = [0 if value is None else value for value in values] if NoneType in types else values
     # Python's own arrays are strict: NumPy would make numbers of "1" and cut 1.5 down to 1.
