@@ -4,18 +4,19 @@ A network of fifty small steps takes the host longer to hand over than the GPU t
 is a place where Python's threads wait for each other. Elsewhere than on CUDA nothing is recorded.
 """
 
+import warnings
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
+from dataclasses import dataclass
 from threading import RLock
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from emoscan.runtime import HOLDS_MEMORY
+from emoscan.runtime import remember_to_ask
 
 # The first calls of a shape run as they come: libraries choose their kernels then, and most shapes
 # of photos are never met again. So many shapes are counted at once.
@@ -44,15 +45,13 @@ class Replayed:
     write over what this one gave.
     """
 
-    # torch's allocator does not get over a recording that failed, for want of memory perhaps.
-    _has_failed = False
-
     def __init__(self, *, kept: int) -> None:
         self._kept = kept
         self._calls: OrderedDict[Key, int] = OrderedDict()
         self._recorded: OrderedDict[Key, _Recording] = OrderedDict()
-        self._pool: Any = None
-        HOLDS_MEMORY.add(self)
+        self._place: _Place | None = None
+        self._has_failed = False
+        remember_to_ask(self)
 
     def __call__(self, work: Work, given: Tensor, *settings: object) -> tuple[Tensor, ...]:
         """What `work` gives for it: the same work in every call."""
@@ -61,10 +60,14 @@ class Replayed:
         recording = self._recording(work, given, settings)
         return work(given, *settings) if recording is None else recording.replay(given)
 
-    def forget(self) -> None:
-        """Give the memory of all recordings back."""
-        self._recorded.clear()
-        self._calls.clear()
+    def forget(self) -> bool:
+        """Give the memory of all recordings back; whether there was any."""
+        with TURNS:
+            had = bool(self._recorded)
+            self._recorded.clear()
+            self._calls.clear()
+            self._place = None  # torch does not take up memory again that nobody records in
+        return had
 
     def _recording(
         self, work: Work, given: Tensor, settings: tuple[object, ...]
@@ -73,14 +76,17 @@ class Replayed:
         if key in self._recorded:
             self._recorded.move_to_end(key)
             return self._recorded[key]
-        if self._is_new(key) or Replayed._has_failed:
+        if self._has_failed or self._is_new(key):
             return None
-        self._pool = self._pool or torch.cuda.graph_pool_handle()
+        self._place = self._place or _Place.on(given.device)
         try:
-            recording = _Recording(lambda its: work(its, *settings), given, self._pool)
-        except RuntimeError:
-            Replayed._has_failed = True
-            _give_up(given.device, self._pool)
+            recording = _Recording(lambda its: work(its, *settings), given, self._place)
+        except RuntimeError as error:
+            # Nothing is lost but time, and what failed once would fail again.
+            warnings.warn(f"The GPU's work is not recorded: {error}", stacklevel=2)
+            _give_up(given.device, self._place)
+            self.forget()
+            self._has_failed = True
             return None
         if len(self._recorded) == self._kept:
             self._recorded.popitem(last=False)
@@ -124,16 +130,28 @@ def _size_for(count: int) -> int:
     return SIZES[bisect_left(SIZES, count)]
 
 
-@cache
-def _stream_beside(device: torch.device) -> torch.cuda.Stream:
-    """For recordings: libraries keep memory for each stream that they meet."""
-    return torch.cuda.Stream(device)
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The memory and the stream of one recorder's recordings.
+
+    Libraries keep memory for each stream that they meet, here within that of the recordings.
+    Streams of high priority are others than those by which pictures are uploaded meanwhile.
+    """
+
+    pool: Any
+    stream: torch.cuda.Stream
+
+    @classmethod
+    def on(cls, device: torch.device) -> Self:
+        """New ones."""
+        return cls(torch.cuda.graph_pool_handle(), torch.cuda.Stream(device, priority=-1))
 
 
-def _give_up(device: torch.device, pool: Any) -> None:
-    """Tell torch that a recording is over which failed: its end is not noticed everywhere."""
-    with suppress(RuntimeError, AttributeError):
-        torch._C._cuda_endAllocateToPool(device.index or 0, pool)
+def _give_up(device: torch.device, place: _Place) -> None:
+    """Tell torch that a recording is over which failed: some versions do not notice everywhere."""
+    for name in ("_cuda_endAllocateToPool", "_cuda_endAllocateCurrentStreamToPool"):
+        with suppress(RuntimeError, AttributeError):
+            getattr(torch._C, name)(device.index or 0, place.pool)
     with suppress(RuntimeError, AttributeError):  # a copy of the random numbers' state is at rest
         generator = torch.cuda.default_generators[device.index or 0]
         generator.graphsafe_set_state(generator.clone_state())
@@ -142,19 +160,21 @@ def _give_up(device: torch.device, pool: Any) -> None:
 class _Recording:
     """One shape's; its memory is the same at each replay."""
 
-    def __init__(self, work: Work, given: Tensor, pool: Any) -> None:
+    def __init__(self, work: Work, given: Tensor, place: _Place) -> None:
         self._given = given.clone()
         self._graph = torch.cuda.CUDAGraph()
-        beside, now = _stream_beside(given.device), torch.cuda.current_stream(given.device)
-        beside.wait_stream(now)
-        with torch.cuda.stream(beside):
+        work(self._given)  # this thread's libraries get ready, which cannot be recorded
+        torch.cuda.empty_cache()  # which is not given back while something is recorded
+        now = torch.cuda.current_stream(given.device)
+        place.stream.wait_stream(now)
+        with torch.cuda.stream(place.stream):
             # Other threads go on with their work on the device meanwhile.
-            self._graph.capture_begin(pool=pool, capture_error_mode="thread_local")
+            self._graph.capture_begin(pool=place.pool, capture_error_mode="thread_local")
             try:
                 self._out = work(self._given)
             finally:
                 self._graph.capture_end()
-        now.wait_stream(beside)
+        now.wait_stream(place.stream)
 
     def replay(self, given: Tensor) -> tuple[Tensor, ...]:
         self._given.copy_(given)

@@ -33,12 +33,27 @@ SWITCH_S = 0.0002
 class HoldsMemory(Protocol):
     """Who keeps memory of a device that it could do without."""
 
-    def forget(self) -> None:
-        """Give it back."""
+    def forget(self) -> bool:
+        """Give it back; whether there was any."""
 
 
-# They are asked when a device runs out of memory.
-HOLDS_MEMORY: WeakSet[HoldsMemory] = WeakSet()
+_HOLDERS: WeakSet[HoldsMemory] = WeakSet()
+_ASKING = Lock()
+
+
+def remember_to_ask(holder: HoldsMemory) -> None:
+    """When a device runs out of memory."""
+    with _ASKING:
+        _HOLDERS.add(holder)
+
+
+def _have_given_back() -> bool:
+    """Whether anybody had memory that is free now."""
+    with _ASKING:
+        holders = [*_HOLDERS]
+    had = [holder.forget() for holder in holders]
+    return any(had)
+
 
 TELEMETRY = "openvino_telemetry"
 
@@ -285,20 +300,25 @@ def give_back_memory() -> None:
 
 
 def halving_on_out_of_memory(run: Callable[[int], T], size: int) -> T:
-    """`run(size)`, with half the size again and again while the device runs out of memory."""
+    """`run(size)`, with half the size again and again while the device runs out of memory.
+
+    What is kept for speed alone is given back first.
+    """
     while True:
         try:
             return run(size)
-        except RuntimeError as error:
-            if size == 1 or not is_out_of_memory(error):
+        except RuntimeError as raised:
+            if not is_out_of_memory(raised):
                 raise
+            error = raised.with_traceback(None)
         # Outside of the handler: its traceback would keep the tensors of the failed run alive.
-        for holder in tuple(HOLDS_MEMORY):
-            holder.forget()
+        had = _have_given_back()
+        if size == 1 and not had:
+            raise error
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        size = (size + 1) // 2
+        size = size if had else (size + 1) // 2
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:

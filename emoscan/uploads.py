@@ -4,8 +4,8 @@ import math
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import TypeVar
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from emoscan.runtime import halving_on_out_of_memory, is_out_of_memory
 from emoscan.types import Frame, Picture, Unreadable
 
 Item = TypeVar("Item", bound=Frame | Unreadable)
@@ -51,7 +52,7 @@ class Uploader:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+        self._stream = _stream(device) if device.type == "cuda" else None
         self._filled: deque[tuple[Tensor, torch.cuda.Event]] = deque()
 
     def send(self, images: Sequence[NDArray[np.uint8]]) -> list[_Upload]:
@@ -83,6 +84,12 @@ class Uploader:
         return torch.empty(size, dtype=torch.uint8, pin_memory=True)
 
 
+@cache
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    """One for all uploads: torch has 32 streams to give, and then the same ones again."""
+    return torch.cuda.Stream(device)
+
+
 class Uploads:
     """What has been uploaded of the pictures that somebody still holds."""
 
@@ -94,11 +101,14 @@ class Uploads:
         uploader = Uploader(device)
         for part in _parts(items):
             frames = [item for item in part if isinstance(item, Frame)]
-            # Where memory runs out, they go there when somebody looks at them.
-            with suppress(torch.OutOfMemoryError):
+            try:
                 uploads = uploader.send([frame.rgb() for frame in frames]) if frames else []
-                for frame, upload in zip(frames, uploads, strict=True):
-                    self._keep(frame.picture, upload)
+            except RuntimeError as error:  # pinned memory has no error of its own
+                if not is_out_of_memory(error):
+                    raise
+                uploads = []  # they go there when somebody looks at them
+            for frame, upload in zip(frames, uploads, strict=False):
+                self._keep(frame.picture, upload)
             yield part
 
     def of(self, frame: Frame, device: torch.device) -> Tensor:
@@ -106,9 +116,9 @@ class Uploads:
         picture, upload = self._kept.get(id(frame.picture), (None, None))
         if upload and picture and picture() is frame.picture and upload.pixels.device == device:
             return upload.taken()
-        upload = _Upload(to_device(frame.rgb(), device))
-        self._keep(frame.picture, upload)
-        return upload.pixels
+        pixels = halving_on_out_of_memory(lambda _: to_device(frame.rgb(), device), 1)
+        self._keep(frame.picture, _Upload(pixels))
+        return pixels
 
     def _keep(self, picture: Picture, upload: _Upload) -> None:
         key = id(picture)

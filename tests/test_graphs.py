@@ -1,10 +1,11 @@
 """Batches of few sizes; what a GPU does with recordings is in test_on_gpu.py."""
 
+import pytest
 import torch
 
 from emoscan import graphs
 from emoscan.graphs import SIZES, Replayed, ReplayedBatches
-from emoscan.runtime import halving_on_out_of_memory
+from emoscan.runtime import halving_on_out_of_memory, remember_to_ask
 
 
 def test_elsewhere_than_on_a_gpu_the_work_runs_as_it_comes() -> None:
@@ -43,14 +44,49 @@ def test_a_shape_is_new_twice_and_forgotten_when_others_come() -> None:
     assert replayed._is_new(("a",)) and replayed._is_new(("a",)) and not replayed._is_new(("a",))
 
 
-def test_who_runs_out_of_memory_has_recordings_forgotten() -> None:
-    replayed, failures = Replayed(kept=2), [torch.OutOfMemoryError("no memory")]
-    replayed._is_new(("a",))
+class Holder:
+    """Has memory to give back so often."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    def forget(self) -> bool:
+        self.times -= 1
+        return self.times >= 0
+
+
+@pytest.mark.parametrize(("times", "sizes"), [(0, [8, 4]), (1, [8, 8, 4]), (2, [8, 8, 8])])
+def test_who_runs_out_of_memory_tries_again_with_what_others_give_back(
+    times: int, sizes: list[int]
+) -> None:
+    holder, tried = Holder(times), list[int]()
+    remember_to_ask(holder)
 
     def run(size: int) -> int:
-        if failures:
-            raise failures.pop()
+        tried.append(size)
+        if len(tried) < len(sizes):
+            raise torch.OutOfMemoryError("no memory")
         return size
 
-    assert halving_on_out_of_memory(run, 8) == 4
-    assert not replayed._calls
+    assert halving_on_out_of_memory(run, 8) == sizes[-1]
+    assert tried == sizes
+
+
+def test_one_alone_that_does_not_fit_is_an_error_once_nothing_is_left_to_give_back() -> None:
+    holder, tried = Holder(1), list[int]()
+    remember_to_ask(holder)
+
+    def run(size: int) -> int:
+        tried.append(size)
+        raise torch.OutOfMemoryError("no memory")
+
+    with pytest.raises(torch.OutOfMemoryError, match="no memory"):
+        halving_on_out_of_memory(run, 1)
+    assert tried == [1, 1]
+
+
+def test_recordings_that_are_forgotten_count_anew() -> None:
+    replayed = Replayed(kept=2)
+    assert replayed._is_new(("a",)) and replayed._is_new(("a",))
+    assert not replayed.forget()  # nothing was recorded
+    assert replayed._is_new(("a",))

@@ -66,7 +66,7 @@ def test_it_finds_what_the_cpu_finds(exact, resampling: Resampling) -> None:
     for _ in range(CALLS_BEFORE + 2):
         assert share_alike(device.detect(scenes(), min_faces_px=sides), wanted) > 0.95
     assert device._cascade._seen._recorded  # type: ignore[attr-defined]
-    assert not Replayed._has_failed
+    assert not device._cascade._seen._has_failed  # type: ignore[attr-defined]
 
 
 def test_tf32_moves_boxes_by_little() -> None:
@@ -92,14 +92,18 @@ def test_recordings_give_what_the_work_gives(cuda) -> None:
     assert len(runs) == 2 * (CALLS_BEFORE + 1)
 
 
-def test_work_that_cannot_be_recorded_runs_as_it_comes(cuda, monkeypatch) -> None:
+@pytest.mark.filterwarnings("ignore:The GPU's work is not recorded")
+def test_work_that_cannot_be_recorded_runs_as_it_comes(cuda) -> None:
     replayed = Replayed(kept=2)
     for number in range(1, 6):
         given = torch.ones(number, device=cuda).sum().reshape(1)
         found = replayed(lambda its: (its * float(its.sum()),), given)
         assert found[0].tolist() == [number**2]
-    assert Replayed._has_failed
-    monkeypatch.setattr(Replayed, "_has_failed", False)
+    assert replayed._has_failed and not replayed._recorded
+    work = Replayed(kept=2)
+    for _ in range(4):  # others go on
+        assert work(lambda its: (its + 1,), torch.zeros(2, device=cuda))[0].tolist() == [1, 1]
+    assert work._recorded
     assert torch.rand(3, device=cuda).shape == (3,)
 
 
@@ -110,6 +114,7 @@ def test_batches_are_filled_up_and_cut_again(cuda) -> None:
         for count in (0, 1, 3, 30, 5000):
             items = torch.rand(count, 8, device=cuda)
             assert torch.allclose(batches(layer, items), layer(items), atol=1e-4)
+    assert batches._replayed._recorded
 
 
 def test_uploads_arrive_whole(cuda) -> None:
@@ -143,6 +148,17 @@ def test_little_memory_costs_time_and_no_face(cuda) -> None:
             assert alike(scarce.detect(images, min_faces_px=sides), wanted, atol=0.5)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
+    for _ in range(CALLS_BEFORE + 2):
+        assert alike(scarce.detect(images, min_faces_px=sides), wanted, atol=0.5)
+
+
+def test_recordings_go_and_come_when_memory_runs_out(cuda) -> None:
+    replayed, given = Replayed(kept=2), torch.arange(6, device=cuda)
+    for _ in range(2):
+        for _ in range(CALLS_BEFORE + 2):
+            assert replayed(lambda its: (its * 3,), given)[0].tolist() == [0, 3, 6, 9, 12, 15]
+        assert replayed._recorded and not replayed._has_failed
+        assert replayed.forget() and not replayed._recorded
 
 
 def place(row: FaceRecord) -> tuple[int, int | None, int | None]:

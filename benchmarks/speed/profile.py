@@ -22,14 +22,14 @@ Function = Callable[..., Any]
 STEPS: dict[str, tuple[str, ...]] = {
     "decode": ("emoscan.media.container:decode",),
     "convert": ("emoscan.media.colours:Converter.rgb",),
-    "cascade on key frames": ("emoscan.faces.mtcnn:FaceDetector.detect",),
+    "cascade on key frames": ("emoscan.faces.mtcnn:FaceDetector._detect",),
     "following": (
         "emoscan.faces.follow:look_at",
         "emoscan.faces.mtcnn:FaceDetector.look_again",
         "emoscan.faces.track:Tracker.update",
     ),
     "crops": ("emoscan.emotion.classifier:crop_faces",),
-    "classifier": ("emoscan.emotion.classifier:EmotionClassifier.classify_crops",),
+    "classifier": ("emoscan.emotion.classifier:EmotionClassifier._by_batch",),
     "writing": (
         "emoscan.timeline.records:frame_records",
         "emoscan.timeline.writers:_FileTable.write",

@@ -95,9 +95,9 @@ class DeviceCascade:
         """As `Cascade.find`."""
         found: list[Candidates] = []
         for (height, width, min_face_px), places in alike(pictures, min_faces_px).items():
-            its_plan = plan(height, width, min_face_px, self._resampling, self._device)
             most = max(1, GPU_BUDGET.frames_px // (height * width))
             with TURNS:
+                its_plan = plan(height, width, min_face_px, self._resampling, self._device)
                 found += halving_on_out_of_memory(
                     partial(self._find_in, pictures, places, (its_plan, threshold)),
                     min(most, len(places)),

@@ -1,5 +1,6 @@
 """Pyramids and crops: the pixels that MTCNN's networks look at."""
 
+import threading
 from collections.abc import Sequence
 from enum import StrEnum
 from functools import cached_property, lru_cache
@@ -45,11 +46,13 @@ class Picture:
 
     @cached_property
     def _sums(self) -> NDArray[np.int32]:
-        return _sums(self.pixels)
+        return _sums(self.pixels, into=_SPARE.taken((self.height + 1, self.width + 1, 3)))
 
     def forget_sums(self) -> None:
-        """Free the table; whoever asks for averages again has it made again."""
-        self.__dict__.pop("_sums", None)
+        """Leave the table to this thread's next picture; whoever asks again has it made again."""
+        table = self.__dict__.pop("_sums", None)
+        if table is not None:
+            _SPARE.table = table
 
     def resized(self, height: int, width: int) -> NDArray[np.float32]:
         """(height, width, 3) averages over the whole picture."""
@@ -87,9 +90,26 @@ class Picture:
         return levels
 
 
-def _sums(pixels: NDArray[np.uint8]) -> NDArray[np.int32]:
+class _Spare(threading.local):
+    """One table of each thread that nobody needs any more.
+
+    Memory in pieces of this size that is given back and taken again leaves gaps, which grow.
+    """
+
+    table: NDArray[np.int32] | None = None
+
+    def taken(self, shape: tuple[int, ...]) -> NDArray[np.int32] | None:
+        """It, if it has this shape; in any case it is not kept any longer."""
+        table, self.table = self.table, None
+        return table if table is not None and table.shape == shape else None
+
+
+_SPARE = _Spare()
+
+
+def _sums(pixels: NDArray[np.uint8], *, into: NDArray[np.int32] | None = None) -> NDArray[np.int32]:
     """(H + 1, W + 1, 3) sums over all that lies above and left."""
-    return np.asarray(cv2.integral(pixels, sdepth=cv2.CV_32S), np.int32)
+    return np.asarray(cv2.integral(pixels, sum=into, sdepth=cv2.CV_32S), np.int32)
 
 
 def _rows_of_table(sums: NDArray[np.int32], count: int) -> NDArray[np.int32]:

@@ -147,20 +147,33 @@ def test_small_budgets_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_one_table_of_sums_is_there_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[weakref.ref[NDArray[np.int32]]] = []
+    made: list[tuple[weakref.ref[NDArray[np.int32]], tuple[int, ...]]] = []
     there: list[int] = []
     sums = resample._sums
 
-    def counted(pixels: Pixels) -> NDArray[np.int32]:
-        there.append(sum(table() is not None for table in made))
-        table = sums(pixels)
-        made.append(weakref.ref(table))
+    def counted(pixels: Pixels, **into: Any) -> NDArray[np.int32]:
+        there.append(len({id(table()) for table, _ in made if table() is not None}))
+        table = sums(pixels, **into)
+        made.append((weakref.ref(table), table.shape))
         return table
 
     monkeypatch.setattr(resample, "_sums", counted)
     monkeypatch.setattr(Picture, "_is_worth_a_table", lambda *_: True)
-    detect(scenes()[:3])
-    assert len(there) >= 3 and not any(there)
+    found = detect(scenes()[:3] + scenes()[-1:])
+    assert len(there) >= 4 and max(there) <= 1
+    monkeypatch.undo()
+    assert all(same(a, b) for a, b in zip(found, detect(scenes()[:3] + scenes()[-1:]), strict=True))
+
+
+def test_a_table_is_left_to_the_next_picture_of_this_size() -> None:
+    first, second = Picture(scenes()[0]), Picture(scenes()[1])
+    expected = Picture(scenes()[1]).resized(40, 50)
+    first.resized(40, 50)
+    table = first._sums
+    first.forget_sums()
+    assert np.array_equal(second.resized(40, 50), expected)
+    assert second._sums is table
+    assert np.array_equal(first.resized(40, 50), Picture(scenes()[0]).resized(40, 50))
 
 
 def test_halves_its_batch_when_memory_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
