@@ -109,7 +109,7 @@ def choose_runtime(device: str = "auto", precision: Precision = Precision.AUTO) 
         raise UsageError("--precision fp16 needs a GPU; a CPU takes fp32 or bf16.")
     name = _device_name(chosen)
     note = _note(name) if device == "auto" else None
-    exact = precision is Precision.FP32
+    exact = precision is Precision.FP32 and chosen.type == "cuda"
     return Runtime(chosen, precision, name, note, rounds_products=not exact)
 
 

@@ -228,6 +228,11 @@ def test_work_of_child_processes_counts() -> None:
     assert work_s() - began_s > 0.15
 
 
+def test_what_was_never_measured_is_not_rendered(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="measure first"):
+        Results.read(tmp_path / "speed.json")
+
+
 def test_an_empty_run_and_a_whole_one_render() -> None:
     assert "not measured" in render(results())
     of_clip = {"decode": {"frames": 100, "seconds": 0.1}, "default": profile_of(seconds=0.5)}

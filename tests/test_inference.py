@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -208,3 +209,28 @@ def test_folded_batch_norms_change_no_number() -> None:
     assert torch.allclose(
         forward(images), wanted, rtol=1e-4, atol=1e-4 * float(wanted.detach().abs().max())
     )
+
+
+class Asked(torch.nn.Module):
+    """Tells whether convolutions may round while it runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rounded: list[bool] = []
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.rounded.append(torch.backends.cudnn.allow_tf32)
+        return images
+
+
+@pytest.mark.parametrize("rounds", [True, False])
+def test_convolutions_of_a_gpu_keep_all_bits_only_while_exact_networks_run(rounds: bool) -> None:
+    network, images = Asked(), torch.zeros(1, 1, 4, 4)
+    assert torch.backends.cudnn.allow_tf32  # as torch has it
+    made_ready(network, images, replace(choose_runtime("cpu"), rounds_products=rounds))(images)
+    assert network.rounded == [rounds]
+    assert torch.backends.cudnn.allow_tf32
+
+
+def test_a_cpu_does_not_round_and_touches_no_setting_of_a_gpu() -> None:
+    assert choose_runtime("cpu", Precision.FP32).rounds_products

@@ -15,7 +15,9 @@ class Results:
 
     @classmethod
     def read(cls, path: Path) -> "Results":
-        """What an earlier run has written."""
+        """What an earlier run has written. Ends the program where there was none."""
+        if not path.exists():
+            raise SystemExit(f"{path} is not there: measure first, with --media DIR.")
         return cls(path, json.loads(path.read_text(encoding="utf-8")))
 
     def put(self, part: str, value: Any) -> None:

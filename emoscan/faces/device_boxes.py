@@ -28,9 +28,6 @@ class DeviceCandidates:
     boxes: Tensor
     out: Tensor
 
-    def __len__(self) -> int:
-        return len(self.frames)
-
     def __getitem__(self, index: Tensor) -> "DeviceCandidates":
         return DeviceCandidates(self.frames[index], self.boxes[index], self.out[index])
 
