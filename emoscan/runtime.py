@@ -302,8 +302,9 @@ def give_back_memory() -> None:
 def halving_on_out_of_memory(run: Callable[[int], T], size: int) -> T:
     """`run(size)`, with half the size again and again while the device runs out of memory.
 
-    What is kept for speed alone is given back first.
+    What is kept for speed alone is given back first, and the same size tried once more.
     """
+    has_given_back = False
     while True:
         try:
             return run(size)
@@ -312,13 +313,15 @@ def halving_on_out_of_memory(run: Callable[[int], T], size: int) -> T:
                 raise
             error = raised.with_traceback(None)
         # Outside of the handler: its traceback would keep the tensors of the failed run alive.
-        had = _have_given_back()
-        if size == 1 and not had:
+        again = _have_given_back() and not has_given_back
+        if size == 1 and not again:
             raise error
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        size = size if had else (size + 1) // 2
+        # Once: `run` itself may keep for speed what it then lacks.
+        has_given_back = has_given_back or again
+        size = size if again else (size + 1) // 2
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:

@@ -3,7 +3,7 @@
 import math
 import weakref
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar
@@ -142,6 +142,26 @@ def _parts(items: Iterable[Item]) -> Iterator[list[Item]]:
 
 def _most(size: tuple[int, int]) -> int:
     return max(1, min(TOGETHER, TOGETHER_PX // max(1, math.prod(size))))
+
+
+def on_its_way_back(numbers: Tensor) -> Callable[[], NDArray[np.float32]]:
+    """A copy of what the device works out, (…) float32; whoever calls for it waits for it.
+
+    The device may be given other work meanwhile, which may write over the numbers there.
+    """
+    if not numbers.is_cuda:
+        return numbers.numpy
+    pinned = torch.empty(numbers.shape, dtype=numbers.dtype, pin_memory=True)
+    pinned.copy_(numbers, non_blocking=True)
+    done = torch.cuda.Event(blocking=True)  # the cores have other things to do
+    done.record(torch.cuda.current_stream(numbers.device))
+
+    def arrived() -> NDArray[np.float32]:
+        done.synchronize()
+        found: NDArray[np.float32] = pinned.numpy()
+        return found
+
+    return arrived
 
 
 def to_device(pixels: NDArray[np.uint8], device: torch.device) -> Tensor:

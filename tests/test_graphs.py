@@ -55,7 +55,9 @@ class Holder:
         return self.times >= 0
 
 
-@pytest.mark.parametrize(("times", "sizes"), [(0, [8, 4]), (1, [8, 8, 4]), (2, [8, 8, 8])])
+@pytest.mark.parametrize(
+    ("times", "sizes"), [(0, [8, 4]), (1, [8, 8, 4]), (2, [8, 8, 4]), (9, [8, 8, 4, 2, 1])]
+)
 def test_who_runs_out_of_memory_tries_again_with_what_others_give_back(
     times: int, sizes: list[int]
 ) -> None:

@@ -5,8 +5,9 @@ The method is that of Zhang et al. 2016 (arXiv 1604.02878) in the details of fac
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -108,6 +109,35 @@ CPU_BUDGET = Budget(frames_px=2**22, proposal_px=2**17, crops=64)
 GPU_BUDGET = Budget(frames_px=2**25, proposal_px=2**23, crops=4096)
 
 
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """R-Net's and O-Net's looks at what P-Net proposed, step by step in the main memory.
+
+    `sizes` (F, 2) are the pictures' widths and heights; `outputs` gives what a network says of
+    rectangles, (N, 4) in whole pixels, in the pictures that (N,) counts.
+    """
+
+    networks: Networks
+    sizes: Integers
+    outputs: Callable[[Network, Integers, Integers], Floats]
+
+    def confirmed(self, found: Candidates, *, threshold: float) -> Candidates:
+        """What both let pass."""
+        boxes = squares(moved(found, inclusive_px=0))
+        found = self._closer(self.networks.refinement, found.frames, boxes)
+        found = suppressed(found[found.scores > REFINEMENT_THRESHOLD], REFINEMENT_IOU)
+        boxes = squares(moved(found, inclusive_px=1))
+        found = self._closer(self.networks.output, found.frames, boxes)
+        return found[found.scores > threshold]
+
+    def _closer(self, network: Network, frames: Integers, boxes: Floats) -> Candidates:
+        """Boxes that lie outside their pictures are dropped."""
+        pixels = rectangles(boxes, self.sizes[frames])
+        inside = np.all(pixels[:, :2] < pixels[:, 2:], axis=1)
+        frames, boxes, pixels = frames[inside], boxes[inside], pixels[inside]
+        return Candidates.read(frames, boxes, self.outputs(network, frames, pixels))
+
+
 class HostCascade:
     """Pictures and boxes in the main memory, resampled by OpenCV; networks wherever they are."""
 
@@ -169,14 +199,10 @@ class HostCascade:
     def _find(
         self, pictures: Sequence[Picture], min_faces_px: Sequence[float], threshold: float
     ) -> Candidates:
-        found = self._propose(pictures, min_faces_px)
-        boxes = squares(moved(found, inclusive_px=0))
-        refinement, output = self._networks.refinement, self._networks.output
-        found = self._look_closer(refinement, pictures=pictures, frames=found.frames, boxes=boxes)
-        found = suppressed(found[found.scores > REFINEMENT_THRESHOLD], REFINEMENT_IOU)
-        boxes = squares(moved(found, inclusive_px=1))
-        found = self._look_closer(output, pictures=pictures, frames=found.frames, boxes=boxes)
-        return found[found.scores > threshold]
+        looks = Looks(
+            self._networks, picture_sizes(pictures), partial(self._outputs, pictures=pictures)
+        )
+        return looks.confirmed(self._propose(pictures, min_faces_px), threshold=threshold)
 
     def _propose(self, pictures: Sequence[Picture], min_faces_px: Sequence[float]) -> Candidates:
         """P-Net on the pyramids of all pictures."""
@@ -201,17 +227,8 @@ class HostCascade:
             found = proposals(out, frames[part], scale=scale, threshold=PROPOSAL_THRESHOLD)
             yield suppressed(found, LEVEL_IOU)
 
-    def _look_closer(
-        self, network: Network, *, pictures: Sequence[Picture], frames: Integers, boxes: Floats
-    ) -> Candidates:
-        """R-Net or O-Net on each box; boxes that lie outside their pictures are dropped."""
-        pixels = rectangles(boxes, picture_sizes(pictures)[frames])
-        inside = np.all(pixels[:, :2] < pixels[:, 2:], axis=1)
-        frames, boxes, pixels = frames[inside], boxes[inside], pixels[inside]
-        return Candidates.read(frames, boxes, self._outputs(network, pictures, frames, pixels))
-
     def _outputs(
-        self, network: Network, pictures: Sequence[Picture], frames: Integers, pixels: Integers
+        self, network: Network, frames: Integers, pixels: Integers, *, pictures: Sequence[Picture]
     ) -> Floats:
         """What a network says of rectangles, (N, 4) in whole pixels, sorted by frame."""
         out = [np.zeros((0, network.outputs), np.float32)]

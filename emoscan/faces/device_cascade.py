@@ -1,14 +1,17 @@
 """MTCNN's cascade on a device where the pictures lie: nothing comes back but what is found.
 
 The steps, settings and whole gray levels are those of `cascade`; a box differs from the one that is
-found there by fractions of a pixel. For each batch of frames, and for none of them by itself, the
-host waits a few times to learn how many candidates there are.
+found there by fractions of a pixel. All of it is one piece of work, in which each step has room for
+so many boxes a frame: it can be recorded, and the host waits once, for what is found. Where a frame
+needs more room, its batch is looked at step by step, and the next one has it.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -17,7 +20,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from emoscan.device_squares import cut_squares
-from emoscan.faces.candidates import Candidates, Floats, Integers, joined
+from emoscan.faces.candidates import (
+    Candidates,
+    Floats,
+    Integers,
+    joined,
+    no_candidates,
+    suppressed,
+)
 from emoscan.faces.cascade import (
     BEFORE_PX,
     FRAME_IOU,
@@ -28,29 +38,65 @@ from emoscan.faces.cascade import (
     PROPOSAL_THRESHOLD,
     REFINEMENT_IOU,
     REFINEMENT_THRESHOLD,
+    Looks,
     alike,
 )
 from emoscan.faces.device_boxes import (
-    DeviceCandidates,
+    Slots,
     face_scores,
-    not_inside_better,
+    first_places,
+    greedy,
+    paired_iou,
     rectangles,
+    shares_of_smaller,
     squares,
-    suppressed,
 )
 from emoscan.faces.device_pyramid import Plan, levels_of, plan
-from emoscan.faces.networks import BOX_NUMBERS, Network, Networks
+from emoscan.faces.networks import LANDMARK_NUMBERS, Network, Networks
 from emoscan.faces.resample import Resampling
 from emoscan.graphs import TURNS, Replayed, ReplayedBatches
 from emoscan.runtime import halving_on_out_of_memory
 from emoscan.types import Frame
-from emoscan.uploads import UPLOADS, to_device
+from emoscan.uploads import UPLOADS, on_its_way_back, to_device
 
 # Recordings of what is done with whole pictures are kept, for so many shapes of batches: each keeps
 # its pictures, its sums and what P-Net says, 15 to 30 bytes a pixel. Batches are filled up to these
 # numbers of frames.
 KEPT_RECORDINGS = 4
 FRAMES = (1, 2, 4, 8, 12, 16, 30)
+
+# Room for so many boxes a frame: few sizes, of which recordings are kept.
+ROOMS = (8, 16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
+# A scene that needs so much now may soon need more.
+SPARE_ROOM = 1.1
+# On talking heads, in a street and on photos, chains of boxes that suppress each other took up to 9
+# rounds of P-Net's, 7 of R-Net's and 1 over P-Net's levels.
+LEVEL_ROUNDS, FRAME_ROUNDS, REFINEMENT_ROUNDS, OUTPUT_ROUNDS = 12, 3, 10, 6
+
+
+class Rooms(NamedTuple):
+    """For how many boxes a frame there is room: those of P-Net, and those that R- and O-Net see.
+
+    The first ones are enough for one face in 720p, twice over.
+    """
+
+    proposals: int = 256
+    refinements: int = 96
+    outputs: int = 32
+
+    @property
+    def are_too_large(self) -> bool:
+        """Whether nobody may have so much."""
+        return max(self) > ROOMS[-1]
+
+    def with_room_for(self, needed: Sequence[int]) -> "Rooms":
+        """At least these, for as many boxes as each step needed; what was enough stays."""
+        pairs = zip(self, needed, strict=True)
+        return Rooms(*(room if need <= room else _room_for(need) for room, need in pairs))
+
+
+def _room_for(needed: int) -> int:
+    return next((room for room in ROOMS if room >= SPARE_ROOM * needed), needed + ROOMS[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +124,7 @@ class DeviceCascade:
         self._device = device
         self._resampling = resampling
         self._seen = Replayed(kept=KEPT_RECORDINGS)
+        self._rooms: WeakKeyDictionary[Plan, Rooms] = WeakKeyDictionary()
         self._refinement = _Replayable(networks.refinement)
         self._output = _Replayable(networks.output)
 
@@ -93,15 +140,16 @@ class DeviceCascade:
         self, pictures: Sequence[DevicePicture], min_faces_px: Sequence[float], *, threshold: float
     ) -> Candidates:
         """As `Cascade.find`."""
-        found: list[Candidates] = []
+        found = [no_candidates(outputs=LANDMARK_NUMBERS)]
         for (height, width, min_face_px), places in alike(pictures, min_faces_px).items():
+            its_plan = plan(height, width, min_face_px, self._resampling, self._device)
+            if not its_plan.sizes:
+                continue
             most = max(1, GPU_BUDGET.frames_px // (height * width))
-            with TURNS:
-                its_plan = plan(height, width, min_face_px, self._resampling, self._device)
-                found += halving_on_out_of_memory(
-                    partial(self._find_in, pictures, places, (its_plan, threshold)),
-                    min(most, len(places)),
-                )
+            found += halving_on_out_of_memory(
+                partial(self._find_in, pictures, places, (its_plan, threshold)),
+                min(most, len(places)),
+            )
         return joined(found)
 
     def _find_in(
@@ -131,31 +179,141 @@ class DeviceCascade:
 
     def _find(self, pictures: Sequence[Tensor], its_plan: Plan, threshold: float) -> Candidates:
         """What O-Net says of faces in (H, W, 3) pictures of one size, counted from 0."""
+        rooms = self._rooms.setdefault(its_plan, Rooms())
+        if rooms.are_too_large:
+            return self._find_step_by_step(pictures, its_plan, threshold)
         most = max(1, GPU_BUDGET.frames_px // math.prod(pictures[0].shape[:2]))
         filling = [pictures[-1]] * (_filled(len(pictures), most=most) - len(pictures))
-        seen = self._seen(self._see, torch.stack([*pictures, *filling]), its_plan)
-        out, sums = (part[: len(pictures)] for part in seen)
-        found = _proposed(out, its_plan)
-        boxes = squares(found.moved(inclusive_px=0))
-        found = _look_closer(self._refinement, sums, found.frames, boxes)
-        found = found[(found.scores > REFINEMENT_THRESHOLD).nonzero()[:, 0]]
-        found = found[suppressed(found.boxes, found.scores, found.frames, iou=REFINEMENT_IOU)]
-        boxes = squares(found.moved(inclusive_px=1))
-        found = _look_closer(self._output, sums, found.frames, boxes)
-        found = found[(found.scores > threshold).nonzero()[:, 0]]
-        boxes = found.moved(inclusive_px=1)
-        found = found[not_inside_better(boxes, found.scores, found.frames, overlap=OUTPUT_OVERLAP)]
-        return Candidates.read(
-            found.frames.cpu().numpy(), found.boxes.cpu().numpy(), found.out.cpu().numpy()
-        )
+        with TURNS:
+            given = torch.stack([*pictures, *filling])
+            out = on_its_way_back(*self._seen(self._see, given, its_plan, threshold, rooms))
+        found, tallies = _read(out(), room=rooms.outputs)
+        if tallies.are_enough(rooms):
+            return found[found.frames < len(pictures)]
+        self._rooms[its_plan] = rooms.with_room_for(tallies.needed)
+        return self._find_step_by_step(pictures, its_plan, threshold)
 
-    def _see(self, pixels: Tensor, its_plan: Plan) -> tuple[Tensor, Tensor]:
+    def _see(self, pixels: Tensor, its_plan: Plan, threshold: float, rooms: Rooms) -> tuple[Tensor]:
+        """Of (B, H, W, 3) pictures what `_read` reads."""
+        steps = _Steps()
+        out, sums = self._proposals(pixels, its_plan)
+        found = steps.proposed(out, its_plan, room=rooms.proposals)
+        found = steps.packed(found, rooms.refinements)
+        boxes = squares(found.moved(inclusive_px=0))
+        found = _look_closer(self._networks.refinement, sums, boxes, found.filled)
+        found = steps.refined(found)
+        found = steps.packed(found, rooms.outputs)
+        boxes = squares(found.moved(inclusive_px=1))
+        found = _look_closer(self._networks.output, sums, boxes, found.filled)
+        return (steps.written(steps.chosen(found, threshold)),)
+
+    def _proposals(self, pixels: Tensor, its_plan: Plan) -> tuple[Tensor, Tensor]:
         """What P-Net says, (B, 6, S), of all places of (B, H, W, 3) pictures; and their sums."""
         planes = pixels.permute(0, 3, 1, 2).contiguous()
-        maps = [torch.empty(len(planes), BOX_NUMBERS, 0, device=planes.device)]
-        for level in levels_of(planes, its_plan):
-            maps.append(self._networks.proposal.forward(level).flatten(2))
+        maps = [
+            self._networks.proposal.forward(level).flatten(2)
+            for level in levels_of(planes, its_plan)
+        ]
         return torch.cat(maps, 2), _sums(planes)
+
+    def _find_step_by_step(
+        self, pictures: Sequence[Tensor], its_plan: Plan, threshold: float
+    ) -> Candidates:
+        """The same with room for any number of boxes, which the host suppresses."""
+        with TURNS:
+            out, sums = self._proposals(torch.stack([*pictures]), its_plan)
+            found = _proposed_to_host(out, its_plan)
+            height, width = pictures[0].shape[:2]
+            sizes = np.full((len(pictures), 2), (width, height), np.int64)
+            looks = Looks(self._networks, sizes, partial(_outputs, sums))
+            return looks.confirmed(found, threshold=threshold)
+
+
+@dataclass(slots=True)
+class _Steps:
+    """The steps between the networks, for `Rooms`: how much they `needed` in the frame with most
+    boxes, and whether each suppression is `settled`."""
+
+    needed: list[Tensor] = field(default_factory=list)
+    settled: list[Tensor] = field(default_factory=list)
+
+    def proposed(self, out: Tensor, its_plan: Plan, *, room: int) -> Slots:
+        """P-Net's boxes, of what it says."""
+        is_proposed = face_scores(out, dim=1) >= PROPOSAL_THRESHOLD
+        self.needed.append(is_proposed.sum(1).max())
+        places, filled = first_places(is_proposed, room)
+        its_out = out.gather(2, places[:, None].expand(-1, out.shape[1], -1)).transpose(1, 2)
+        boxes, level = its_plan.boxes(places.flatten())
+        found = Slots(boxes.view(*places.shape, 4), its_out, filled)
+        order = found.best_first()
+        found, level = found.at(order), level.view_as(places).gather(1, order)
+
+        def on_level(part: slice) -> Tensor:
+            is_alike = level[part, :, None] == level[part, None]
+            return is_alike & (paired_iou(found.boxes[part]) > LEVEL_IOU)
+
+        found = self._suppressed(found, on_level, LEVEL_ROUNDS)
+        return self._suppressed_by_iou(found, FRAME_IOU, FRAME_ROUNDS)
+
+    def packed(self, found: Slots, room: int) -> Slots:
+        """Without gaps, for the next network to see."""
+        self.needed.append(found.filled.sum(1).max())
+        return found.packed(room)
+
+    def refined(self, found: Slots) -> Slots:
+        """R-Net's boxes, of what it says."""
+        found = found.where(found.scores > REFINEMENT_THRESHOLD)
+        return self._suppressed_by_iou(
+            found.at(found.best_first()), REFINEMENT_IOU, REFINEMENT_ROUNDS
+        )
+
+    def chosen(self, found: Slots, threshold: float) -> Slots:
+        """O-Net's faces: of equal ones the later is the better, as in `candidates`."""
+        found = found.where(found.scores > threshold)
+        found = found.at(found.best_first(later_first=True))
+        boxes = found.moved(inclusive_px=1)
+        return self._suppressed(
+            found, lambda part: shares_of_smaller(boxes[part]) > OUTPUT_OVERLAP, OUTPUT_ROUNDS
+        )
+
+    def written(self, found: Slots) -> Tensor:
+        """All in one (N,) tensor, to be read by one copy."""
+        numbers = torch.cat([found.filled[..., None], found.boxes, found.out], -1)
+        settled = torch.stack(self.settled).all()
+        tallies = torch.stack([*self.needed, settled.long()])
+        return torch.cat([numbers.flatten(), tallies.to(numbers.dtype)])
+
+    def _suppressed_by_iou(self, found: Slots, iou: float, rounds: int) -> Slots:
+        return self._suppressed(found, lambda part: paired_iou(found.boxes[part]) > iou, rounds)
+
+    def _suppressed(
+        self, found: Slots, suppresses: Callable[[slice], Tensor], rounds: int
+    ) -> Slots:
+        kept, settled = greedy(found.filled, suppresses, rounds=rounds)
+        self.settled.append(settled)
+        return found.where(kept)
+
+
+class Tallies(NamedTuple):
+    """How much room each step needed in the frame with most boxes, and whether all is settled."""
+
+    needed: tuple[int, int, int]
+    settled: bool
+
+    def are_enough(self, rooms: Rooms) -> bool:
+        """Whether all boxes had room, and had their rounds."""
+        has_room = all(need <= room for need, room in zip(self.needed, rooms, strict=True))
+        return self.settled and has_room
+
+
+def _read(numbers: Floats, *, room: int) -> tuple[Candidates, Tallies]:
+    """What `_Steps` wrote of slots with so much room."""
+    proposals, refinements, outputs, settled = map(int, numbers[-4:])
+    each = numbers[:-4].reshape(-1, room, 1 + 4 + LANDMARK_NUMBERS)
+    frames, slots = np.nonzero(each[..., 0])
+    its = each[frames, slots, 1:]
+    found = Candidates.read(frames, its[:, :4], its[:, 4:])
+    return found, Tallies((proposals, refinements, outputs), bool(settled))
 
 
 class _Replayable:
@@ -171,27 +329,44 @@ class _Replayable:
         return self._replayed(self._network.forward, crops)
 
 
-def _proposed(out: Tensor, its_plan: Plan) -> DeviceCandidates:
-    """P-Net's boxes, of what it says."""
-    frames, places = (face_scores(out) >= PROPOSAL_THRESHOLD).nonzero(as_tuple=True)
+def _proposed_to_host(out: Tensor, its_plan: Plan) -> Candidates:
+    """What P-Net proposes, in any number, suppressed."""
+    frames, places = (face_scores(out, dim=1) >= PROPOSAL_THRESHOLD).nonzero(as_tuple=True)
     boxes, level = its_plan.boxes(places)
-    found = DeviceCandidates(frames, boxes, out[frames, :, places])
-    on_level = frames * len(its_plan.sizes) + level
-    found = found[suppressed(found.boxes, found.scores, on_level, iou=LEVEL_IOU)]
-    return found[suppressed(found.boxes, found.scores, found.frames, iou=FRAME_IOU)]
+    on_level = (frames * len(its_plan.sizes) + level).cpu().numpy()
+    found = Candidates.read(on_level, boxes.cpu().numpy(), out[frames, :, places].cpu().numpy())
+    found = suppressed(found, LEVEL_IOU)
+    return suppressed(replace(found, frames=found.frames // len(its_plan.sizes)), FRAME_IOU)
 
 
-def _look_closer(
-    network: _Replayable, sums: Tensor, frames: Tensor, boxes: Tensor
-) -> DeviceCandidates:
-    """R-Net or O-Net on each box; boxes that lie outside their pictures are dropped."""
+def _look_closer(network: Network, sums: Tensor, boxes: Tensor, filled: Tensor) -> Slots:
+    """R-Net or O-Net on each box; those that lie outside their pictures are dropped."""
     height, width = sums.shape[2] - 1, sums.shape[3] - 1
     pixels = rectangles(boxes, width=width, height=height)
-    inside = (pixels[:, :2] < pixels[:, 2:]).all(1).nonzero()[:, 0]
-    frames, boxes, pixels = frames[inside], boxes[inside], pixels[inside]
+    filled = filled & (pixels[..., :2] < pixels[..., 2:]).all(-1)
+    # Empty slots see the first pixel.
+    first = torch.where(filled[..., None], pixels[..., :2], 0)
+    pixels = torch.cat([first, torch.where(filled[..., None], pixels[..., 2:], 1)], -1)
+    frames = torch.arange(len(boxes), device=boxes.device)[:, None].expand(boxes.shape[:2])
+    out = _seen_in_rectangles(network, sums, frames.flatten(), pixels.flatten(0, 1))
+    return Slots(boxes, out.view(*boxes.shape[:2], -1), filled)
+
+
+def _seen_in_rectangles(network: Network, sums: Tensor, frames: Tensor, pixels: Tensor) -> Tensor:
+    """What R-Net or O-Net says of rectangles, (N, 4) in whole pixels, in the frames (N,)."""
     parts = zip(frames.split(GPU_BUDGET.crops), pixels.split(GPU_BUDGET.crops), strict=True)
-    outs = [network(_averages(sums, *part, side=network.side_px)) for part in parts]
-    return DeviceCandidates(frames, boxes, torch.cat(outs))
+    outs = [network.forward(_averages(sums, *part, side=network.side_px)) for part in parts]
+    return torch.cat(outs)
+
+
+def _outputs(sums: Tensor, network: Network, frames: Integers, pixels: Integers) -> Floats:
+    """The same of arrays."""
+    if not len(frames):
+        return np.zeros((0, network.outputs), np.float32)
+    device = sums.device
+    there = torch.from_numpy(frames).to(device), torch.from_numpy(pixels).to(device)
+    out: Floats = _seen_in_rectangles(network, sums, *there).cpu().numpy()
+    return out
 
 
 def _seen_in_squares(
@@ -209,10 +384,10 @@ def _seen_in_squares(
             for part in parts
         ]
 
-    size = min(len(frames), GPU_BUDGET.crops)
     with TURNS:
-        out: Floats = torch.cat(halving_on_out_of_memory(see, size)).cpu().numpy()
-    return out
+        seen = halving_on_out_of_memory(see, min(len(frames), GPU_BUDGET.crops))
+        out = on_its_way_back(torch.cat(seen))
+    return out()
 
 
 def _crops(

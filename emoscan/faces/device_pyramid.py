@@ -25,7 +25,7 @@ KEPT_PLANS = 32
 Taps = list[tuple[Tensor, Tensor]]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Plan:
     """Of the pyramids of pictures of one size: everything but their pixels, on the device.
 

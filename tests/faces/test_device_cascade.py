@@ -17,8 +17,14 @@ from emoscan.faces.candidates import (
 )
 from emoscan.faces.candidates import suppressed as suppressed_by_opencv
 from emoscan.faces.cascade import HostCascade
-from emoscan.faces.device_boxes import not_inside_better, suppressed
-from emoscan.faces.device_cascade import DeviceCascade
+from emoscan.faces.device_boxes import (
+    Slots,
+    first_places,
+    greedy,
+    paired_iou,
+    shares_of_smaller,
+)
+from emoscan.faces.device_cascade import DeviceCascade, Rooms
 from emoscan.faces.device_pyramid import plan
 from emoscan.faces.mtcnn import FaceDetector
 from emoscan.faces.networks import Networks, load_networks, places_along
@@ -114,7 +120,7 @@ def candidates(seed: int, count: int) -> Candidates:
     random = np.random.default_rng(seed)
     corners = random.integers(0, 60, (count, 2))
     sides = random.integers(8, 40, (count, 1))
-    scores = random.random(count).astype(np.float32).round(2)  # some are equal
+    scores = (0.01 + 0.97 * random.random(count)).astype(np.float32).round(2)  # some are equal
     return Candidates(
         np.sort(random.integers(0, 4, count)),
         np.concatenate([corners, corners + sides], axis=1).astype(np.float32),
@@ -122,6 +128,24 @@ def candidates(seed: int, count: int) -> Candidates:
         np.zeros((count, 4), np.float32),
         np.zeros((count, 0), np.float32),
     )
+
+
+def slots(found: Candidates, *, room: int = 120) -> Slots:
+    """Four frames' candidates, whose place is what is said of each."""
+    ends = np.searchsorted(found.frames, np.arange(5))
+    boxes, filled = torch.zeros(4, room, 4), torch.zeros(4, room, dtype=torch.bool)
+    out = torch.zeros(4, room, 6)
+    for frame, (first, last) in enumerate(pairwise(ends)):
+        boxes[frame, : last - first] = torch.from_numpy(found.boxes[first:last])
+        filled[frame, : last - first] = True
+        logits = np.log(found.scores[first:last] / (1 - found.scores[first:last]))
+        out[frame, : last - first, 1] = torch.from_numpy(logits)
+        out[frame, : last - first, 5] = torch.arange(first, last)
+    return Slots(boxes, out, filled)
+
+
+def kept_places(found: Slots, kept: torch.Tensor) -> list[int]:
+    return sorted(found.out[..., 5][kept].int().tolist())
 
 
 @pytest.mark.parametrize("most_pairs", [7, 2**23])
@@ -133,36 +157,99 @@ def test_suppression_keeps_what_opencv_keeps(
     for seed in range(5):
         found = candidates(seed, count)
         found.scores[:] += np.arange(count, dtype=np.float32) * 1e-5  # no two are equal
-        kept = suppressed(*tensors(found), iou=0.4).numpy()
+        its = slots(found)
+        its = its.at(its.best_first())
+        boxes = its.boxes
+        kept, settled = greedy(
+            its.filled, lambda part, boxes=boxes: paired_iou(boxes[part]) > 0.4, rounds=20
+        )
         wanted = suppressed_by_opencv(found, 0.4)
-        assert np.array_equal(found[kept].boxes, wanted.boxes)
-        assert np.array_equal(found[kept].scores, wanted.scores)
-
-
-def tensors(found: Candidates) -> tuple[torch.Tensor, ...]:
-    return tuple(map(torch.from_numpy, (found.boxes, found.scores, found.frames)))
+        assert settled and np.array_equal(found.boxes[kept_places(its, kept)], wanted.boxes)
 
 
 def test_of_nested_boxes_the_surer_and_of_equals_the_later_stays() -> None:
     for seed in range(8):
         found = candidates(seed, 60)
-        kept = not_inside_better(*tensors(found), overlap=0.7).numpy()
+        its = slots(found)
+        its = its.at(its.best_first(later_first=True))
+        boxes = its.boxes
+        kept, settled = greedy(
+            its.filled, lambda part, boxes=boxes: shares_of_smaller(boxes[part]) > 0.7, rounds=20
+        )
         ends = np.searchsorted(found.frames, np.arange(5))
         wanted = [
             first + np.flatnonzero(not_inside_a_better(part.boxes, part.scores, overlap=0.7))
             for first, part in ((a, found[a:b]) for a, b in pairwise(ends))
         ]
-        assert np.array_equal(kept, np.concatenate(wanted))
+        assert settled and kept_places(its, kept) == np.concatenate(wanted).tolist()
 
 
-def test_a_long_chain_is_followed_to_its_end() -> None:
+@pytest.mark.parametrize(("rounds", "settles"), [(24, False), (26, True)])
+def test_a_long_chain_is_followed_to_its_end_or_is_not_settled(rounds: int, settles: bool) -> None:
     """Each box suppresses the next one alone: every second one stays."""
-    left = np.arange(25, dtype=np.float32)[:, None] * 4
-    boxes = np.concatenate([left, 0 * left, left + 10, 0 * left + 10], axis=1)
-    scores = np.linspace(0.9, 0.1, 25, dtype=np.float32)
-    groups = torch.zeros(25, dtype=torch.int64)
-    kept = suppressed(torch.from_numpy(boxes), torch.from_numpy(scores), groups, iou=0.4)
-    assert kept.tolist() == list(range(0, 25, 2))
+    left = torch.arange(25.0)[None, :, None] * 4
+    boxes = torch.cat([left, 0 * left, left + 10, 0 * left + 10], dim=2)
+    filled = torch.ones(1, 25, dtype=torch.bool)
+    kept, settled = greedy(filled, lambda part: paired_iou(boxes[part]) > 0.4, rounds=rounds)
+    assert bool(settled) is settles
+    assert not settles or kept[0].nonzero()[:, 0].tolist() == list(range(0, 25, 2))
+
+
+def test_first_places_are_those_that_are_filled_as_far_as_there_is_room() -> None:
+    filled = torch.tensor([[0, 1, 0, 1, 1], [0, 0, 0, 0, 1], [0, 0, 0, 0, 0]]).bool()
+    places, there = first_places(filled, 2)
+    assert places.tolist() == [[1, 3], [4, 0], [0, 0]]
+    assert there.tolist() == [[True, True], [True, False], [False, False]]
+    assert first_places(filled, 7)[1].sum() == 4
+
+
+@pytest.mark.parametrize(
+    "rooms", [Rooms(16, 96, 32), Rooms(256, 8, 32), Rooms(256, 96, 8), Rooms(9999, 9999, 9999)]
+)
+def test_what_has_no_room_is_found_step_by_step_and_has_room_next(
+    rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, steps = scenes()[:6], list[int]()
+    step_by_step = DeviceCascade._find_step_by_step
+
+    def counted(self: DeviceCascade, pictures: Any, *settings: Any) -> Candidates:
+        steps.append(len(pictures))
+        return step_by_step(self, pictures, *settings)
+
+    monkeypatch.setattr(DeviceCascade, "_find_step_by_step", counted)
+    cascade = DeviceCascade(networks(), CPU.device, Resampling.CHAINED)
+    detector = FaceDetector(CPU)
+    detector._cascade = cascade
+    sides = [MIN_FACE_PX] * len(images)
+    wanted = detect(HostCascade, images, sides)
+    assert alike(detector.detect(images, min_faces_px=sides), wanted) and not steps
+    for its_plan in cascade._rooms:
+        cascade._rooms[its_plan] = rooms
+    assert alike(detector.detect(images, min_faces_px=sides), wanted) and steps
+    first = len(steps)
+    assert alike(detector.detect(images, min_faces_px=sides), wanted)
+    assert (len(steps) > first) is rooms.are_too_large
+
+
+def test_a_chain_that_is_too_long_is_followed_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = scenes()[:6]
+    wanted = detect(HostCascade, images, [MIN_FACE_PX] * len(images))
+    monkeypatch.setattr(device_cascade, "LEVEL_ROUNDS", 1)
+    steps = list[int]()
+    step_by_step = DeviceCascade._find_step_by_step
+
+    def counted(self: DeviceCascade, pictures: Any, *settings: Any) -> Candidates:
+        steps.append(len(pictures))
+        return step_by_step(self, pictures, *settings)
+
+    monkeypatch.setattr(DeviceCascade, "_find_step_by_step", counted)
+    assert alike(detect(DeviceCascade, images, [MIN_FACE_PX] * len(images)), wanted) and steps
+
+
+def test_rooms_grow_where_they_must_and_stay_elsewhere() -> None:
+    assert Rooms(256, 96, 32).with_room_for((200, 97, 10)) == Rooms(256, 128, 32)
+    assert Rooms(256, 96, 32).with_room_for((257, 96, 40)) == Rooms(384, 96, 64)
+    assert Rooms(256, 96, 32).with_room_for((4000, 0, 0)).are_too_large
 
 
 def test_the_detector_takes_it_on_a_gpu_alone(monkeypatch: pytest.MonkeyPatch) -> None:
