@@ -9,13 +9,12 @@ from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from threading import RLock
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from emoscan.lanes import Lane, stream, turn
 from emoscan.runtime import remember_to_ask
 
 # The first calls of a shape run as they come: libraries choose their kernels then, and most shapes
@@ -26,11 +25,6 @@ COUNTED = 16
 # Batches of crops are filled up to one of these, so that few are recorded.
 SIZES = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 
-# Whoever looks at pictures on a GPU has a turn; copies go there beside it. Threads that did so side
-# by side waited for Python's interpreter at each of hundreds of steps, and were slower together
-# than one alone.
-TURNS = RLock()
-
 Work = Callable[..., tuple[Tensor, ...]]
 Key = tuple[object, ...]
 
@@ -40,16 +34,17 @@ class Replayed:
 
     Work makes tensors of one tensor and of settings, which hold all else that it reads; it neither
     waits for the device nor copies anything there. Of what was recorded the last `kept` are kept,
-    with their settings. What a call gives is valid until the next call, and calls come in TURNS.
-    Its recordings share memory for what they need while they run; another's must not, for it would
-    write over what this one gave.
+    with their settings. What a call gives is valid until the next call: calls come in turns, all in
+    one lane. Its recordings share memory for what they need while they run; another's must not,
+    for it would write over what this one gave.
     """
 
-    def __init__(self, *, kept: int) -> None:
+    def __init__(self, lane: Lane, *, kept: int) -> None:
+        self._lane = lane
         self._kept = kept
         self._calls: OrderedDict[Key, int] = OrderedDict()
         self._recorded: OrderedDict[Key, _Recording] = OrderedDict()
-        self._place: _Place | None = None
+        self._pool: Any = None
         self._has_failed = False
         remember_to_ask(self)
 
@@ -57,17 +52,23 @@ class Replayed:
         """What `work` gives for it: the same work in every call."""
         if given.device.type != "cuda":
             return work(given, *settings)
+        if torch.cuda.current_stream(given.device) != stream(given.device, self._lane):
+            raise ValueError(f"This is recorded in its turn, in the lane {self._lane}")
         recording = self._recording(work, given, settings)
         return work(given, *settings) if recording is None else recording.replay(given)
 
     def forget(self) -> bool:
         """Give the memory of all recordings back; whether there was any."""
-        with TURNS:
-            had = bool(self._recorded)
+        if not self._recorded:
+            self._calls.clear()
+            return False
+        device = next(iter(self._recorded.values())).device
+        with turn(device, self._lane):
+            torch.cuda.synchronize(device)  # what still runs reads that memory
             self._recorded.clear()
             self._calls.clear()
-            self._place = None  # torch does not take up memory again that nobody records in
-        return had
+            self._pool = None  # torch does not take up memory again that nobody records in
+        return True
 
     def _recording(
         self, work: Work, given: Tensor, settings: tuple[object, ...]
@@ -78,17 +79,18 @@ class Replayed:
             return self._recorded[key]
         if self._has_failed or self._is_new(key):
             return None
-        self._place = self._place or _Place.on(given.device)
+        self._pool = self._pool or torch.cuda.graph_pool_handle()
         try:
-            recording = _Recording(lambda its: work(its, *settings), given, self._place)
+            recording = _Recording(lambda its: work(its, *settings), given, self._pool)
         except RuntimeError as error:
             # Nothing is lost but time, and what failed once would fail again.
             warnings.warn(f"The GPU's work is not recorded: {error}", stacklevel=2)
-            _give_up(given.device, self._place)
+            _give_up(given.device, self._pool)
             self.forget()
             self._has_failed = True
             return None
         if len(self._recorded) == self._kept:
+            torch.cuda.synchronize(given.device)  # what still runs reads its memory
             self._recorded.popitem(last=False)
         self._recorded[key] = recording
         return recording
@@ -106,18 +108,18 @@ class Replayed:
 class ReplayedBatches:
     """As `Replayed`, for work on each of N items by itself, of which SIZES make a batch.
 
-    The work maps (N, …) to (N, …), one tensor to one; what is given for it stays valid.
+    The work maps (N, …) to (N, …), one tensor to one; what is given for it stays valid. Calls come
+    in turns in the lane FACES.
     """
 
     def __init__(self) -> None:
-        self._replayed = Replayed(kept=len(SIZES))
+        self._replayed = Replayed(Lane.FACES, kept=len(SIZES))
 
     def __call__(self, work: Callable[[Tensor], Tensor], items: Tensor) -> Tensor:
         """What `work` gives for all of them: the same work in every call."""
         if items.device.type != "cuda" or not len(items):
             return work(items)
-        with TURNS:
-            return torch.cat([self._batch(work, part) for part in items.split(SIZES[-1])])
+        return torch.cat([self._batch(work, part) for part in items.split(SIZES[-1])])
 
     def _batch(self, work: Callable[[Tensor], Tensor], items: Tensor) -> Tensor:
         filled = items.new_zeros(_size_for(len(items)), *items.shape[1:])
@@ -130,28 +132,11 @@ def _size_for(count: int) -> int:
     return SIZES[bisect_left(SIZES, count)]
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """The memory and the stream of one recorder's recordings.
-
-    Libraries keep memory for each stream that they meet, here within that of the recordings.
-    Streams of high priority are others than those by which pictures are uploaded meanwhile.
-    """
-
-    pool: Any
-    stream: torch.cuda.Stream
-
-    @classmethod
-    def on(cls, device: torch.device) -> Self:
-        """New ones."""
-        return cls(torch.cuda.graph_pool_handle(), torch.cuda.Stream(device, priority=-1))
-
-
-def _give_up(device: torch.device, place: _Place) -> None:
+def _give_up(device: torch.device, pool: Any) -> None:
     """Tell torch that a recording is over which failed: some versions do not notice everywhere."""
     for name in ("_cuda_endAllocateToPool", "_cuda_endAllocateCurrentStreamToPool"):
         with suppress(RuntimeError, AttributeError):
-            getattr(torch._C, name)(device.index or 0, place.pool)
+            getattr(torch._C, name)(device.index or 0, pool)
     with suppress(RuntimeError, AttributeError):  # a copy of the random numbers' state is at rest
         generator = torch.cuda.default_generators[device.index or 0]
         generator.graphsafe_set_state(generator.clone_state())
@@ -160,21 +145,18 @@ def _give_up(device: torch.device, place: _Place) -> None:
 class _Recording:
     """One shape's; its memory is the same at each replay."""
 
-    def __init__(self, work: Work, given: Tensor, place: _Place) -> None:
+    def __init__(self, work: Work, given: Tensor, pool: Any) -> None:
+        self.device = given.device
         self._given = given.clone()
         self._graph = torch.cuda.CUDAGraph()
         work(self._given)  # this thread's libraries get ready, which cannot be recorded
         torch.cuda.empty_cache()  # which is not given back while something is recorded
-        now = torch.cuda.current_stream(given.device)
-        place.stream.wait_stream(now)
-        with torch.cuda.stream(place.stream):
-            # Other threads go on with their work on the device meanwhile.
-            self._graph.capture_begin(pool=place.pool, capture_error_mode="thread_local")
-            try:
-                self._out = work(self._given)
-            finally:
-                self._graph.capture_end()
-        now.wait_stream(place.stream)
+        # Other threads go on with their work on the device meanwhile.
+        self._graph.capture_begin(pool=pool, capture_error_mode="thread_local")
+        try:
+            self._out = work(self._given)
+        finally:
+            self._graph.capture_end()
 
     def replay(self, given: Tensor) -> tuple[Tensor, ...]:
         self._given.copy_(given)

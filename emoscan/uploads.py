@@ -5,7 +5,6 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import TypeVar
 
 import numpy as np
@@ -13,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from emoscan.lanes import Lane, stream
 from emoscan.runtime import halving_on_out_of_memory, is_out_of_memory
 from emoscan.types import Frame, Picture, Unreadable
 
@@ -25,25 +25,29 @@ TOGETHER, TOGETHER_PX = 10, 2**24
 SLOTS = 3
 
 
-@dataclass(slots=True)
-class _Upload:
-    """Pixels on their way, from a stream beside the one in which the device works.
+@dataclass(slots=True, eq=False)
+class Upload:
+    """Pixels on a device, or on their way there.
 
-    They are there when the device has reached `arrived`, which nobody needs to ask twice.
+    They are there when the device has reached `arrived`, if that is given; it is told so once in
+    each of its `streams` that work with them.
     """
 
     pixels: Tensor
     arrived: torch.cuda.Event | None = None
+    streams: tuple[torch.cuda.Stream, ...] = ()
 
     def taken(self) -> Tensor:
-        """The pixels, for the work that is given to the device from now on."""
-        arrived = self.arrived
-        if arrived is not None:
-            stream = torch.cuda.current_stream(self.pixels.device)
-            stream.wait_event(arrived)
-            # Else what uploads next could get this memory while that work still reads it.
+        """The pixels, for the work that this thread gives to the device from now on."""
+        if not self.pixels.is_cuda:
+            return self.pixels
+        stream = torch.cuda.current_stream(self.pixels.device)
+        if stream not in self.streams:
+            if self.arrived is not None:
+                stream.wait_event(self.arrived)
+            # Else what comes next could get this memory while that work still reads it.
             self.pixels.record_stream(stream)
-            self.arrived = None
+            self.streams += (stream,)
         return self.pixels
 
 
@@ -52,16 +56,16 @@ class Uploader:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._stream = _stream(device) if device.type == "cuda" else None
+        self._stream = stream(device, Lane.COPIES) if device.type == "cuda" else None
         self._filled: deque[tuple[Tensor, torch.cuda.Event]] = deque()
 
-    def send(self, images: Sequence[NDArray[np.uint8]]) -> list[_Upload]:
+    def send(self, images: Sequence[NDArray[np.uint8]]) -> list[Upload]:
         """(H, W, 3) uint8 of one size, on their way when this returns.
 
         A GPU has copies, a CPU the same pixels. Raises torch.OutOfMemoryError.
         """
         if self._stream is None:
-            return [_Upload(to_device(image, self._device)) for image in images]
+            return [Upload(to_device(image, self._device)) for image in images]
         shape = (len(images), *images[0].shape)
         pinned = self._pinned(math.prod(shape))
         for slot, image in zip(pinned.view(shape), images, strict=True):
@@ -72,7 +76,7 @@ class Uploader:
             arrived = torch.cuda.Event()
             arrived.record()
         self._filled.append((pinned, arrived))
-        return [_Upload(pixels, arrived) for pixels in there.unbind()]
+        return [Upload(pixels, arrived) for pixels in there.unbind()]
 
     def _pinned(self, size: int) -> Tensor:
         """Pinned memory of this size which nothing is being copied from any more."""
@@ -84,17 +88,11 @@ class Uploader:
         return torch.empty(size, dtype=torch.uint8, pin_memory=True)
 
 
-@cache
-def _stream(device: torch.device) -> torch.cuda.Stream:
-    """One for all uploads: torch has 32 streams to give, and then the same ones again."""
-    return torch.cuda.Stream(device)
-
-
 class Uploads:
     """What has been uploaded of the pictures that somebody still holds."""
 
     def __init__(self) -> None:
-        self._kept: dict[int, tuple[weakref.ref[Picture], _Upload]] = {}
+        self._kept: dict[int, tuple[weakref.ref[Picture], Upload]] = {}
 
     def ahead(self, items: Iterable[Item], device: torch.device) -> Iterator[list[Item]]:
         """The items, some at once, when their pixels are on their way."""
@@ -111,16 +109,17 @@ class Uploads:
                 self._keep(frame.picture, upload)
             yield part
 
-    def of(self, frame: Frame, device: torch.device) -> Tensor:
+    def of(self, frame: Frame, device: torch.device) -> Upload:
         """(H, W, 3) uint8 RGB on the device, which must not be changed."""
         picture, upload = self._kept.get(id(frame.picture), (None, None))
         if upload and picture and picture() is frame.picture and upload.pixels.device == device:
-            return upload.taken()
+            return upload
         pixels = halving_on_out_of_memory(lambda _: to_device(frame.rgb(), device), 1)
-        self._keep(frame.picture, _Upload(pixels))
-        return pixels
+        upload = Upload(pixels)
+        self._keep(frame.picture, upload)
+        return upload
 
-    def _keep(self, picture: Picture, upload: _Upload) -> None:
+    def _keep(self, picture: Picture, upload: Upload) -> None:
         key = id(picture)
         self._kept[key] = (weakref.ref(picture, lambda _: self._kept.pop(key, None)), upload)
 

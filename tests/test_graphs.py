@@ -5,6 +5,7 @@ import torch
 
 from emoscan import graphs
 from emoscan.graphs import SIZES, Replayed, ReplayedBatches
+from emoscan.lanes import Lane
 from emoscan.runtime import halving_on_out_of_memory, remember_to_ask
 
 
@@ -15,7 +16,7 @@ def test_elsewhere_than_on_a_gpu_the_work_runs_as_it_comes() -> None:
         calls.append((given.shape, settings))
         return given + 1, given * 2
 
-    replayed = Replayed(kept=2)
+    replayed = Replayed(Lane.FACES, kept=2)
     for _ in range(4):
         more, twice = replayed(work, torch.arange(3), 0.5)
         assert more.tolist() == [1, 2, 3] and twice.tolist() == [0, 2, 4]
@@ -36,7 +37,7 @@ def test_any_number_of_items_has_a_size() -> None:
 
 
 def test_a_shape_is_new_twice_and_forgotten_when_others_come() -> None:
-    replayed = Replayed(kept=2)
+    replayed = Replayed(Lane.FACES, kept=2)
     assert [replayed._is_new(("a",)) for _ in range(7)] == [True, True, False] * 2 + [True]
     for other in range(graphs.COUNTED):
         assert replayed._is_new((other,))
@@ -88,7 +89,7 @@ def test_one_alone_that_does_not_fit_is_an_error_once_nothing_is_left_to_give_ba
 
 
 def test_recordings_that_are_forgotten_count_anew() -> None:
-    replayed = Replayed(kept=2)
+    replayed = Replayed(Lane.FACES, kept=2)
     assert replayed._is_new(("a",)) and replayed._is_new(("a",))
     assert not replayed.forget()  # nothing was recorded
     assert replayed._is_new(("a",))

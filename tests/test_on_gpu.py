@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 
 import numpy as np
@@ -9,10 +10,13 @@ import pytest
 import torch
 
 import emoscan
+from emoscan.analyzer import Analyzer
 from emoscan.faces.cascade import HostCascade
 from emoscan.faces.mtcnn import FaceDetector
 from emoscan.faces.resample import Resampling
+from emoscan.faces.track import Tracker
 from emoscan.graphs import CALLS_BEFORE, Replayed, ReplayedBatches
+from emoscan.lanes import Lane, turn
 from emoscan.media.picture import OnDemand
 from emoscan.options import Precision, RunOptions, ScanOptions
 from emoscan.runtime import choose_runtime
@@ -83,37 +87,39 @@ def test_recordings_give_what_the_work_gives(cuda) -> None:
         runs.append(1)
         return given.float() * by, given.sum(0)
 
-    replayed = Replayed(kept=2)
-    for number in range(8):
-        for size in (3, 5):
-            given = torch.arange(size * 4, device=cuda).reshape(size, 4) + number
-            twice, sums = replayed(work, given, 2.0)
-            assert torch.equal(twice, given * 2.0) and torch.equal(sums, given.sum(0))
+    replayed = Replayed(Lane.FACES, kept=2)
+    with turn(cuda, Lane.FACES):
+        for number in range(8):
+            for size in (3, 5):
+                given = torch.arange(size * 4, device=cuda).reshape(size, 4) + number
+                twice, sums = replayed(work, given, 2.0)
+                assert torch.equal(twice, given * 2.0) and torch.equal(sums, given.sum(0))
     assert len(runs) == 2 * (CALLS_BEFORE + 2)  # once to get ready, once recorded
 
 
 @pytest.mark.filterwarnings("ignore:The GPU's work is not recorded")
 def test_work_that_cannot_be_recorded_runs_as_it_comes(cuda) -> None:
-    replayed = Replayed(kept=2)
-    for number in range(1, 6):
-        given = torch.ones(number, device=cuda).sum().reshape(1)
-        found = replayed(lambda its: (its * float(its.sum()),), given)
-        assert found[0].tolist() == [number**2]
-    assert replayed._has_failed and not replayed._recorded
-    work = Replayed(kept=2)
-    for _ in range(4):  # others go on
-        assert work(lambda its: (its + 1,), torch.zeros(2, device=cuda))[0].tolist() == [1, 1]
-    assert work._recorded
+    replayed, work = (Replayed(Lane.FACES, kept=2) for _ in range(2))
+    with turn(cuda, Lane.FACES):
+        for number in range(1, 6):
+            given = torch.ones(number, device=cuda).sum().reshape(1)
+            found = replayed(lambda its: (its * float(its.sum()),), given)
+            assert found[0].tolist() == [number**2]
+        assert replayed._has_failed and not replayed._recorded
+        for _ in range(4):  # others go on
+            assert work(lambda its: (its + 1,), torch.zeros(2, device=cuda))[0].tolist() == [1, 1]
+        assert work._recorded
     assert torch.rand(3, device=cuda).shape == (3,)
 
 
 def test_batches_are_filled_up_and_cut_again(cuda) -> None:
     layer = torch.nn.Linear(8, 3).to(cuda).requires_grad_(False)
     batches = ReplayedBatches()
-    for _ in range(4):
-        for count in (0, 1, 3, 30, 5000):
-            items = torch.rand(count, 8, device=cuda)
-            assert torch.allclose(batches(layer, items), layer(items), atol=1e-4)
+    with turn(cuda, Lane.FACES):
+        for _ in range(4):
+            for count in (0, 1, 3, 30, 5000):
+                items = torch.rand(count, 8, device=cuda)
+                assert torch.allclose(batches(layer, items), layer(items), atol=1e-4)
     assert batches._replayed._recorded
 
 
@@ -127,7 +133,7 @@ def test_uploads_arrive_whole(cuda) -> None:
     kept = Uploads()
     for frame in chain.from_iterable(kept.ahead(frames, cuda)):
         assert isinstance(frame, Frame)
-        assert np.array_equal(kept.of(frame, cuda).cpu().numpy(), frame.rgb())
+        assert np.array_equal(kept.of(frame, cuda).taken().cpu().numpy(), frame.rgb())
 
 
 def test_little_memory_costs_time_and_no_face(cuda) -> None:
@@ -153,10 +159,13 @@ def test_little_memory_costs_time_and_no_face(cuda) -> None:
 
 
 def test_recordings_go_and_come_when_memory_runs_out(cuda) -> None:
-    replayed, given = Replayed(kept=2), torch.arange(6, device=cuda)
+    replayed, given = Replayed(Lane.PICTURES, kept=2), torch.arange(6, device=cuda)
+    torch.cuda.synchronize()
     for _ in range(2):
         for _ in range(CALLS_BEFORE + 2):
-            assert replayed(lambda its: (its * 3,), given)[0].tolist() == [0, 3, 6, 9, 12, 15]
+            with turn(cuda, Lane.PICTURES):
+                found = replayed(lambda its: (its * 3,), given)[0]
+                assert found.tolist() == [0, 3, 6, 9, 12, 15]
         assert replayed._recorded and not replayed._has_failed
         assert replayed.forget() and not replayed._recorded
 
@@ -190,3 +199,24 @@ def test_photos_are_looked_at_there(tmp_path, cuda) -> None:
         for name in ("cpu", "cuda")
     )
     assert [(r.source, r.face) for r in host] == [(r.source, r.face) for r in device]
+
+
+def test_what_goes_through_two_lanes_at_once_stays_whole(cuda) -> None:
+    """Uploads, the cascade, looks and the classifier side by side, in several threads."""
+    images = [np.ascontiguousarray(np.roll(scenes()[0], shift, axis=1)) for shift in range(0, 96)]
+    frames = [
+        Frame("a", i, i / 30, its.shape[1], its.shape[0], OnDemand(lambda its=its: its))
+        for i, its in enumerate(images)
+    ]
+    analyzer = Analyzer(ScanOptions(), RunOptions(device="cuda"))
+
+    def rows() -> list[FaceRecord]:
+        return [*chain.from_iterable(analyzer.video_rows(frames, Tracker()))]
+
+    alone = [rows() for _ in range(3)][-1]
+    with ThreadPoolExecutor(6) as pool:
+        for found in pool.map(lambda _: rows(), range(12)):
+            assert [*map(place, found)] == [*map(place, alone)]
+            assert all(
+                a.x == pytest.approx(b.x, abs=0.5) for a, b in zip(found, alone, strict=True)
+            )

@@ -28,7 +28,7 @@ def test_items_come_in_their_order_with_their_pixels() -> None:
     assert seen == items
     for item in seen:
         if isinstance(item, Frame):
-            assert np.array_equal(kept.of(item, CPU).numpy(), item.rgb())
+            assert np.array_equal(kept.of(item, CPU).taken().numpy(), item.rgb())
 
 
 def test_no_more_are_taken_than_go_together() -> None:
@@ -74,5 +74,5 @@ def test_it_is_uploaded_once_and_forgotten_with_the_picture() -> None:
 def test_pictures_that_may_not_be_written_are_left_alone() -> None:
     pixels = np.full((4, 6, 3), 7, np.uint8)
     pixels.flags.writeable = False
-    there = Uploads().of(Frame("a.png", 0, None, 6, 4, ArrayPicture(pixels)), CPU)
+    there = Uploads().of(Frame("a.png", 0, None, 6, 4, ArrayPicture(pixels)), CPU).taken()
     assert np.array_equal(there.numpy(), pixels)

@@ -11,7 +11,7 @@ from benchmarks.gpu.bench import FOLLOWED_STRIDE, MIN_FACE_PX, Bench, Deadline
 from benchmarks.gpu.pixels import CLIPS, Clip, Shots, load
 from emoscan.analyzer import Analyzer
 from emoscan.emotion.classifier import EmotionClassifier
-from emoscan.faces.follow import FaceFollower
+from emoscan.faces.follow import FaceFollower, LookedAt
 from emoscan.faces.mtcnn import FaceDetector
 from emoscan.faces.track import Tracker
 from emoscan.options import MinFace, RunOptions, ScanOptions
@@ -53,16 +53,17 @@ class Stages:
         """By name; `faces` are those of the frames that they will see."""
         return {
             "rows_stride_1": partial(rows, self._every_frame),
-            "detector": partial(detect, self.detector, block=block),
+            "detector": partial(detect, self.detector),
             "classifier": lambda frames: classify(self.classifier, frames, faces, block=block),
             "rows_followed": partial(rows, self._followed),
             "plain": lambda frames: self._plain.look_at_frames(frame.rgb() for frame in frames),
         }
 
 
-def detect(detector: FaceDetector, frames: Sequence[Frame], *, block: int) -> list[Faces]:
+def detect(detector: FaceDetector, frames: Sequence[Frame]) -> list[Faces]:
     """The whole cascade on each frame."""
-    return [faces for part in blocks(frames, block) for faces in detector.detect_frames(part)]
+    found = FaceFollower(detector, stride=1).find(frames)
+    return [looked.faces for part in found for looked in part if isinstance(looked, LookedAt)]
 
 
 def classify(
@@ -105,7 +106,7 @@ def _measure_clip(
 ) -> None:
     shots = load(clip, bench.media, count=bench.effort.frames)
     block = stages.block_frames(shots)
-    faces = detect(stages.detector, shots.frames(), block=block)
+    faces = detect(stages.detector, shots.frames())
     found |= {
         "width": shots.width,
         "height": shots.height,

@@ -22,10 +22,10 @@ Function = Callable[..., Any]
 STEPS: dict[str, tuple[str, ...]] = {
     "decode": ("emoscan.media.container:decode",),
     "convert": ("emoscan.media.colours:Converter.rgb",),
-    "cascade on key frames": ("emoscan.faces.mtcnn:FaceDetector._detect",),
+    "cascade on key frames": ("emoscan.faces.mtcnn:FaceDetector._found",),
     "following": (
-        "emoscan.faces.follow:look_at",
-        "emoscan.faces.mtcnn:FaceDetector.look_again",
+        "emoscan.faces.follow:FaceFollower._find_faces",
+        "emoscan.faces.mtcnn:FaceDetector.settled",
         "emoscan.faces.track:Tracker.update",
     ),
     "crops": ("emoscan.emotion.classifier:crop_faces",),

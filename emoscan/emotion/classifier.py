@@ -1,7 +1,7 @@
 """Frames and boxes in, probabilities of the seven classes out, in batches."""
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +13,13 @@ from emoscan.emotion.checkpoint import Checkpoint, LoadedCheckpoint, load_weight
 from emoscan.emotion.crop import crop_faces, crop_faces_on_device, to_input
 from emoscan.emotion.network import empty_network
 from emoscan.errors import MissingPartError
-from emoscan.graphs import TURNS, ReplayedBatches
+from emoscan.graphs import ReplayedBatches
 from emoscan.inference import made_ready
+from emoscan.lanes import Lane, turn
 from emoscan.options import Tta
 from emoscan.runtime import Runtime, halving_on_out_of_memory
 from emoscan.types import Emotions, Faces, Frame
-from emoscan.uploads import UPLOADS
+from emoscan.uploads import UPLOADS, on_its_way_back
 
 # A GPU wants large batches; elsewhere what is kept of each crop is to stay near the processor.
 BATCH_CROPS, GPU_BATCH_CROPS = 256, 4096
@@ -44,8 +45,7 @@ class EmotionClassifier:
         """One Emotions a frame, for its faces in their order."""
         if not frames:
             return []
-        with self._turn():
-            probabilities = self._by_batch(self._crops(frames, faces)).probabilities
+        probabilities = self._by_batch(self._crops(frames, faces)).probabilities
         borders = np.cumsum([len(its_faces) for its_faces in faces])[:-1]
         return [Emotions(part) for part in np.split(probabilities, borders)]
 
@@ -58,36 +58,39 @@ class EmotionClassifier:
         """(N, side, side) uint8 of all faces of all frames."""
         settings = self.about.crop
         if self._runtime.keeps_pictures:
-            pictures = [UPLOADS.of(frame, self._runtime.device) for frame in frames]
+            uploads = [UPLOADS.of(frame, self._runtime.device) for frame in frames]
 
-            def cut(size: int) -> list[torch.Tensor]:
-                return [
-                    crop_faces_on_device(
-                        pictures[first : first + size], faces[first : first + size], settings
-                    )
-                    for first in range(0, len(frames), size)
-                ]
+            def cut(size: int) -> torch.Tensor:
+                with self._turn():
+                    pictures = [upload.taken() for upload in uploads]
+                    parts = [
+                        crop_faces_on_device(
+                            pictures[first : first + size], faces[first : first + size], settings
+                        )
+                        for first in range(0, len(frames), size)
+                    ]
+                    return torch.cat(parts)
 
-            return torch.cat(halving_on_out_of_memory(cut, len(frames)))
+            return halving_on_out_of_memory(cut, len(frames))
         crops = [
             crop_faces(frame.rgb(), its.boxes, settings, landmarks=its.landmarks)
             for frame, its in zip(frames, faces, strict=True)
         ]
         return torch.from_numpy(np.concatenate(crops))
 
-    def _turn(self) -> AbstractContextManager[object]:
-        return TURNS if self._runtime.keeps_pictures else nullcontext()
+    def _turn(self) -> AbstractContextManager[None]:
+        return turn(self._runtime.device, Lane.FACES)
 
     def _by_batch(self, crops: torch.Tensor) -> Emotions:
         most = GPU_BATCH_CROPS if self._runtime.keeps_pictures else BATCH_CROPS
 
-        def classified(size: int) -> list[torch.Tensor]:
-            batches = crops.to(self._runtime.device).split(size)
-            return [self._replayed(self._probabilities, batch) for batch in batches]
+        def classified(size: int) -> Callable[[], NDArray[np.float32]]:
+            with self._turn():
+                batches = crops.to(self._runtime.device).split(size)
+                parts = [self._replayed(self._probabilities, batch) for batch in batches]
+                return on_its_way_back(torch.cat(parts))
 
-        with self._turn():
-            parts = halving_on_out_of_memory(classified, most)
-            return Emotions(torch.cat(parts).cpu().numpy())
+        return Emotions(halving_on_out_of_memory(classified, most)())
 
     @torch.inference_mode()
     def _probabilities(self, crops: torch.Tensor) -> torch.Tensor:

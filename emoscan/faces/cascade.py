@@ -64,6 +64,11 @@ P = TypeVar("P", bound=Sized)
 class Cascade(Protocol[P]):
     """The three networks, and how they see pictures; P is what it keeps of a picture."""
 
+    @property
+    def works_ahead(self) -> bool:
+        """Whether what is started goes on while its host does something else."""
+        ...
+
     def pictures(self, frames: Sequence[Frame]) -> list[P]:
         """The frames' pictures, where the cascade wants them."""
         ...
@@ -72,13 +77,14 @@ class Cascade(Protocol[P]):
         """The same of (H, W, 3) uint8 RGB."""
         ...
 
-    def find(
+    def start(
         self, pictures: Sequence[P], min_faces_px: Sequence[float], *, threshold: float
-    ) -> Candidates:
+    ) -> Callable[[], Candidates]:
         """What O-Net says of faces in the pictures, sorted by picture: scores above `threshold`.
 
-        Of some faces it may say several things: whoever asks chooses by `not_inside_a_better`.
-        Raises torch.OutOfMemoryError where not even one picture fits into the device's memory.
+        Whoever calls for it waits for it. Of some faces it may say several things: whoever asks
+        chooses by `not_inside_a_better`. The call raises torch.OutOfMemoryError where not even one
+        picture fits into the device's memory.
         """
         ...
 
@@ -141,6 +147,8 @@ class Looks:
 class HostCascade:
     """Pictures and boxes in the main memory, resampled by OpenCV; networks wherever they are."""
 
+    works_ahead = False
+
     def __init__(self, networks: Networks, device: torch.device, resampling: Resampling) -> None:
         self._networks = networks
         self._device = device
@@ -155,10 +163,16 @@ class HostCascade:
         """As `Cascade.of_arrays`."""
         return [*map(Picture, images)]
 
+    def start(
+        self, pictures: Sequence[Picture], min_faces_px: Sequence[float], *, threshold: float
+    ) -> Callable[[], Candidates]:
+        """As `Cascade.start`, where nothing is done until it is called for."""
+        return partial(self.find, pictures, min_faces_px, threshold=threshold)
+
     def find(
         self, pictures: Sequence[Picture], min_faces_px: Sequence[float], *, threshold: float
     ) -> Candidates:
-        """As `Cascade.find`; as many pictures at once as the budget allows."""
+        """The same; as many pictures at once as the budget allows."""
         found, first = [], 0
         for count in batches(pictures, self._budget.frames_px):
             part = slice(first, first + count)

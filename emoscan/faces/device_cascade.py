@@ -6,7 +6,6 @@ so many boxes a frame: it can be recorded, and the host waits once, for what is 
 needs more room, its batch is looked at step by step, and the next one has it.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -40,6 +39,7 @@ from emoscan.faces.cascade import (
     REFINEMENT_THRESHOLD,
     Looks,
     alike,
+    picture_sizes,
 )
 from emoscan.faces.device_boxes import (
     Slots,
@@ -54,10 +54,11 @@ from emoscan.faces.device_boxes import (
 from emoscan.faces.device_pyramid import Plan, levels_of, plan
 from emoscan.faces.networks import LANDMARK_NUMBERS, Network, Networks
 from emoscan.faces.resample import Resampling
-from emoscan.graphs import TURNS, Replayed, ReplayedBatches
-from emoscan.runtime import halving_on_out_of_memory
+from emoscan.graphs import Replayed, ReplayedBatches
+from emoscan.lanes import Lane, turn
+from emoscan.runtime import halving_on_out_of_memory, is_out_of_memory
 from emoscan.types import Frame
-from emoscan.uploads import UPLOADS, on_its_way_back, to_device
+from emoscan.uploads import UPLOADS, Upload, on_its_way_back, to_device
 
 # Recordings of what is done with whole pictures are kept, for so many shapes of batches: each keeps
 # its pictures, its sums and what P-Net says, 15 to 30 bytes a pixel. Batches are filled up to these
@@ -101,29 +102,31 @@ def _room_for(needed: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class DevicePicture:
-    """(H, W, 3) uint8 RGB on a device."""
+    """(H, W, 3) uint8 RGB on a device, or on the way there."""
 
-    pixels: Tensor
+    upload: Upload
 
     @property
     def height(self) -> int:
         """In px."""
-        return self.pixels.shape[0]
+        return self.upload.pixels.shape[0]
 
     @property
     def width(self) -> int:
         """In px."""
-        return self.pixels.shape[1]
+        return self.upload.pixels.shape[1]
 
 
 class DeviceCascade:
     """Pictures, pyramids, boxes and crops on one device, batched over frames of equal size."""
 
+    works_ahead = True
+
     def __init__(self, networks: Networks, device: torch.device, resampling: Resampling) -> None:
         self._networks = networks
         self._device = device
         self._resampling = resampling
-        self._seen = Replayed(kept=KEPT_RECORDINGS)
+        self._seen = Replayed(Lane.PICTURES, kept=KEPT_RECORDINGS)
         self._rooms: WeakKeyDictionary[Plan, Rooms] = WeakKeyDictionary()
         self._refinement = _Replayable(networks.refinement)
         self._output = _Replayable(networks.output)
@@ -134,38 +137,43 @@ class DeviceCascade:
 
     def of_arrays(self, images: Sequence[NDArray[np.uint8]]) -> list[DevicePicture]:
         """As `Cascade.of_arrays`."""
-        return [DevicePicture(to_device(image, self._device)) for image in images]
+        return [DevicePicture(Upload(to_device(image, self._device))) for image in images]
 
-    def find(
+    def start(
         self, pictures: Sequence[DevicePicture], min_faces_px: Sequence[float], *, threshold: float
-    ) -> Candidates:
-        """As `Cascade.find`."""
-        found = [no_candidates(outputs=LANDMARK_NUMBERS)]
+    ) -> Callable[[], Candidates]:
+        """As `Cascade.start`: the device works while others do something else."""
+        found = []
         for (height, width, min_face_px), places in alike(pictures, min_faces_px).items():
             its_plan = plan(height, width, min_face_px, self._resampling, self._device)
-            if not its_plan.sizes:
-                continue
-            most = max(1, GPU_BUDGET.frames_px // (height * width))
-            found += halving_on_out_of_memory(
-                partial(self._find_in, pictures, places, (its_plan, threshold)),
-                min(most, len(places)),
-            )
-        return joined(found)
+            if its_plan.sizes:
+                its = [pictures[place] for place in places]
+                found.append((np.array(places), self._start_alike(its, its_plan, threshold)))
+        none = no_candidates(outputs=LANDMARK_NUMBERS)
+        return lambda: joined([none, *(its().of_frames(frames) for frames, its in found)])
 
-    def _find_in(
-        self,
-        pictures: Sequence[DevicePicture],
-        places: Sequence[int],
-        settings: tuple[Plan, float],
-        size: int,
-    ) -> list[Candidates]:
-        """In the pictures of one size at these places, at most so many at a time."""
-        found, step = [], _filled(size, most=size)
-        for first in range(0, len(places), step):
-            part = places[first : first + step]
-            pixels = [pictures[place].pixels for place in part]
-            found.append(self._find(pixels, *settings).of_frames(np.array(part)))
-        return found
+    def _start_alike(
+        self, pictures: Sequence[DevicePicture], its_plan: Plan, threshold: float
+    ) -> Callable[[], Candidates]:
+        """In pictures of one size; what memory does not allow begins when it is called for."""
+
+        def begun(size: int) -> list[Callable[[], Candidates]]:
+            step = _filled(size, most=size)
+            parts = (slice(first, first + step) for first in range(0, len(pictures), step))
+            return [self._begin(pictures, part, its_plan, threshold) for part in parts]
+
+        size = min(len(pictures), _most_frames(pictures[0]))
+        ahead: list[list[Callable[[], Candidates]]] = []
+        try:
+            ahead.append(begun(size))
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+
+        def found(size: int) -> Candidates:
+            return joined([part() for part in (ahead.pop() if ahead else begun(size))])
+
+        return partial(halving_on_out_of_memory, found, size)
 
     def look(self, pictures: Sequence[DevicePicture], *, frames: Integers, boxes: Floats) -> Floats:
         """As `Cascade.look`."""
@@ -177,21 +185,31 @@ class DeviceCascade:
         """As `Cascade.refine`."""
         return _seen_in_squares(self._refinement, pictures, frames, boxes)
 
-    def _find(self, pictures: Sequence[Tensor], its_plan: Plan, threshold: float) -> Candidates:
-        """What O-Net says of faces in (H, W, 3) pictures of one size, counted from 0."""
+    def _begin(
+        self, pictures: Sequence[DevicePicture], part: slice, its_plan: Plan, threshold: float
+    ) -> Callable[[], Candidates]:
+        """What O-Net says of faces in some of the pictures, which are of one size."""
+        frames, its = np.arange(len(pictures))[part], pictures[part]
         rooms = self._rooms.setdefault(its_plan, Rooms())
+
+        def step_by_step() -> Candidates:
+            return self._find_step_by_step(its, its_plan, threshold).of_frames(frames)
+
         if rooms.are_too_large:
-            return self._find_step_by_step(pictures, its_plan, threshold)
-        most = max(1, GPU_BUDGET.frames_px // math.prod(pictures[0].shape[:2]))
-        filling = [pictures[-1]] * (_filled(len(pictures), most=most) - len(pictures))
-        with TURNS:
-            given = torch.stack([*pictures, *filling])
+            return step_by_step
+        filling = [its[-1]] * (_filled(len(its), most=_most_frames(its[0])) - len(its))
+        with turn(self._device, Lane.PICTURES):
+            given = torch.stack([picture.upload.taken() for picture in (*its, *filling)])
             out = on_its_way_back(*self._seen(self._see, given, its_plan, threshold, rooms))
-        found, tallies = _read(out(), room=rooms.outputs)
-        if tallies.are_enough(rooms):
-            return found[found.frames < len(pictures)]
-        self._rooms[its_plan] = rooms.with_room_for(tallies.needed)
-        return self._find_step_by_step(pictures, its_plan, threshold)
+
+        def found() -> Candidates:
+            found, tallies = _read(out(), room=rooms.outputs)
+            if tallies.are_enough(rooms):
+                return found[found.frames < len(its)].of_frames(frames)
+            self._rooms[its_plan] = self._rooms[its_plan].with_room_for(tallies.needed)
+            return step_by_step()
+
+        return found
 
     def _see(self, pixels: Tensor, its_plan: Plan, threshold: float, rooms: Rooms) -> tuple[Tensor]:
         """Of (B, H, W, 3) pictures what `_read` reads."""
@@ -217,15 +235,14 @@ class DeviceCascade:
         return torch.cat(maps, 2), _sums(planes)
 
     def _find_step_by_step(
-        self, pictures: Sequence[Tensor], its_plan: Plan, threshold: float
+        self, pictures: Sequence[DevicePicture], its_plan: Plan, threshold: float
     ) -> Candidates:
         """The same with room for any number of boxes, which the host suppresses."""
-        with TURNS:
-            out, sums = self._proposals(torch.stack([*pictures]), its_plan)
+        with turn(self._device, Lane.PICTURES):
+            given = torch.stack([picture.upload.taken() for picture in pictures])
+            out, sums = self._proposals(given, its_plan)
             found = _proposed_to_host(out, its_plan)
-            height, width = pictures[0].shape[:2]
-            sizes = np.full((len(pictures), 2), (width, height), np.int64)
-            looks = Looks(self._networks, sizes, partial(_outputs, sums))
+            looks = Looks(self._networks, picture_sizes(pictures), partial(_outputs, sums))
             return looks.confirmed(found, threshold=threshold)
 
 
@@ -377,17 +394,17 @@ def _seen_in_squares(
 ) -> Floats:
     """What R-Net or O-Net says of squares with fractions of pixels, (N, 4)."""
 
-    def see(size: int) -> list[Tensor]:
+    def see(size: int) -> Callable[[], Floats]:
         parts = (slice(first, first + size) for first in range(0, len(frames), size))
-        return [
-            network(_crops(pictures, frames[part], boxes[part], side_px=network.side_px))
-            for part in parts
-        ]
+        with turn(device, Lane.FACES):
+            seen = [
+                network(_crops(pictures, frames[part], boxes[part], side_px=network.side_px))
+                for part in parts
+            ]
+            return on_its_way_back(torch.cat(seen))
 
-    with TURNS:
-        seen = halving_on_out_of_memory(see, min(len(frames), GPU_BUDGET.crops))
-        out = on_its_way_back(torch.cat(seen))
-    return out()
+    device = pictures[0].upload.pixels.device
+    return halving_on_out_of_memory(see, min(len(frames), GPU_BUDGET.crops))()
 
 
 def _crops(
@@ -396,11 +413,16 @@ def _crops(
     """(N, 3, side_px, side_px) of squares with fractions of pixels, (N, 4)."""
     sides = boxes[:, 3:] - boxes[:, 1:2] + LONGER_PX
     return cut_squares(
-        [picture.pixels for picture in pictures],
+        [picture.upload.taken() for picture in pictures],
         frames=frames,
         squares=np.concatenate([boxes[:, :2] - BEFORE_PX, sides], axis=1).astype(np.float64),
         out_px=side_px,
     )
+
+
+def _most_frames(picture: DevicePicture) -> int:
+    """So many pictures of its size go through the cascade together."""
+    return max(1, GPU_BUDGET.frames_px // (picture.height * picture.width))
 
 
 def _filled(count: int, *, most: int) -> int:

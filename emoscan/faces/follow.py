@@ -9,8 +9,10 @@ would see it for longer than the whole cascade does: there it has to be surer, R
 and where either is not the face is gone.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,10 +73,22 @@ def look_at(
     items: Iterable[Item], find: Callable[[Sequence[Frame]], Sequence[Faces]]
 ) -> list[Looked]:
     """The items in their order, the frames among them with the faces that `find` finds."""
+    return _look_at(items, lambda frames: partial(find, frames))()
+
+
+def _look_at(
+    items: Iterable[Item], start: Callable[[Sequence[Frame]], Callable[[], Sequence[Faces]]]
+) -> Callable[[], list[Looked]]:
+    """The same, for whoever calls for it: `start` gives what finds the faces."""
     items = list(items)
     frames = [item for item in items if isinstance(item, Frame)]
-    found = map(LookedAt, frames, find(frames) if frames else ())
-    return [next(found) if isinstance(item, Frame) else item for item in items]
+    begun = start(frames) if frames else list
+
+    def found() -> list[Looked]:
+        its = map(LookedAt, frames, begun())
+        return [next(its) if isinstance(item, Frame) else item for item in items]
+
+    return found
 
 
 class FaceFollower:
@@ -87,8 +101,10 @@ class FaceFollower:
     def __init__(self, detector: FaceDetector, *, stride: int | None = None) -> None:
         self._detector = detector
         self._fixed = stride is not None
-        # Where each frame is a key frame, nothing is followed.
-        self._find = detector.detect_frames if stride == 1 else self._find_faces
+        # Where each frame is a key frame, nothing is followed: the next block may begin before.
+        follows = stride != 1
+        self._start = self._start_following if follows else detector.start_frames
+        self._ahead = int(detector.works_ahead and not follows)
         self._stride = stride or FIRST_STRIDE
         self._last: Frame | None = None
         self._last_faces = detector.no_faces()
@@ -96,14 +112,26 @@ class FaceFollower:
 
     def find(self, items: Iterable[Item]) -> Iterator[list[Looked]]:
         """The items, a block after the other, the frames among them with their faces."""
+        begun: deque[Callable[[], list[Looked]]] = deque()
+        for block in self._blocks(items):
+            begun.append(_look_at(block, self._start))
+            if len(begun) > self._ahead:
+                yield begun.popleft()()
+        while begun:
+            yield begun.popleft()()
+
+    def _blocks(self, items: Iterable[Item]) -> Iterator[list[Item]]:
         block: list[Item] = []
         for item in items:
             block.append(item)
             if len(block) >= _block_items(item, self._stride):
-                yield look_at(block, self._find)
+                yield block
                 block = []
         if block:
-            yield look_at(block, self._find)
+            yield block
+
+    def _start_following(self, frames: Sequence[Frame]) -> Callable[[], list[Faces]]:
+        return partial(self._find_faces, frames)
 
     def _find_faces(self, frames: Sequence[Frame]) -> list[Faces]:
         """The faces of a block, whose last frame is a key frame, to go on from."""

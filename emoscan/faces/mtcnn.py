@@ -1,7 +1,8 @@
 """Faces by MTCNN: what the cascade finds, with steady boxes, and what it says of known places."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -80,24 +81,39 @@ class FaceDetector:
         """
         if len(images) != len(min_faces_px):
             raise ValueError(f"{len(images)} images need as many least sides, not {min_faces_px}")
-        return self._detect(self._cascade.of_arrays(images), min_faces_px)
+        return self._start(self._cascade.of_arrays(images), min_faces_px)()
 
     def detect_frames(self, frames: Sequence[Frame]) -> list[Faces]:
         """One Faces a frame, settled and without tracks, of faces from the `min_face` on."""
+        return self.start_frames(frames)()
+
+    def start_frames(self, frames: Sequence[Frame]) -> Callable[[], list[Faces]]:
+        """The same, for whoever calls for it; on a GPU it has begun before."""
         pictures = self.pictures(frames)
-        found = self._detect(pictures, [self._min_face.in_px(frame.height) for frame in frames])
-        return self.settled(pictures, found)
+        found = self._start(pictures, [self._min_face.in_px(frame.height) for frame in frames])
+        return lambda: self.settled(pictures, found())
+
+    @property
+    def works_ahead(self) -> bool:
+        """Whether what `start_frames` began goes on while its caller does something else."""
+        return self._cascade.works_ahead
 
     def pictures(self, frames: Sequence[Frame]) -> Sequence[Sized]:
         """The frames' pictures in the form that `look_again` and `settled` take."""
         return self._cascade.pictures(frames)
 
     @torch.inference_mode()
-    def _detect(self, pictures: Sequence[Sized], min_faces_px: Sequence[float]) -> list[Faces]:
+    def _start(
+        self, pictures: Sequence[Sized], min_faces_px: Sequence[float]
+    ) -> Callable[[], list[Faces]]:
         if not pictures:
-            return []
-        found = self._cascade.find(pictures, min_faces_px, threshold=self.threshold)
-        return [self.faces(part, followed=False) for part in _by_frame(found, len(pictures))]
+            return list
+        begun = self._cascade.start(pictures, min_faces_px, threshold=self.threshold)
+        return partial(self._found, begun, len(pictures))
+
+    @torch.inference_mode()
+    def _found(self, begun: Callable[[], Candidates], count: int) -> list[Faces]:
+        return [self.faces(part, followed=False) for part in _by_frame(begun(), count)]
 
     def settled(self, pictures: Sequence[Sized], found: Sequence[Faces]) -> list[Faces]:
         """The faces of each picture with steady boxes and landmarks, by O-Net's next looks.

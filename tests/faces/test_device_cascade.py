@@ -83,17 +83,37 @@ def test_it_halves_its_batch_when_memory_runs_out(monkeypatch: pytest.MonkeyPatc
     images = [scenes()[index] for index in (6, 7, 8, 9)]
     expected = detect(DeviceCascade, images, [MIN_FACE_PX] * 4)
     sizes: list[int] = []
-    whole = DeviceCascade._find
+    whole = DeviceCascade._begin
 
-    def scarce(self: DeviceCascade, pictures: Any, *settings: float) -> Candidates:
+    def scarce(self: DeviceCascade, pictures: Any, part: slice, *settings: Any) -> Any:
+        sizes.append(len(pictures[part]))
+        if sizes[-1] > 1:
+            raise torch.OutOfMemoryError("no memory")
+        return whole(self, pictures, part, *settings)
+
+    monkeypatch.setattr(DeviceCascade, "_begin", scarce)
+    assert alike(detect(DeviceCascade, images, [MIN_FACE_PX] * 4), expected)
+    assert sizes == [4, 4, 2, 1, 1, 1, 1]
+
+
+def test_what_was_started_and_ran_out_of_memory_is_found_in_smaller_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    images = [scenes()[index] for index in (6, 7, 8, 9)]
+    expected = detect(DeviceCascade, images, [MIN_FACE_PX] * 4)
+    sizes: list[int] = []
+    monkeypatch.setattr(device_cascade, "LEVEL_ROUNDS", 1)
+    whole = DeviceCascade._find_step_by_step
+
+    def scarce(self: DeviceCascade, pictures: Any, *settings: Any) -> Candidates:
         sizes.append(len(pictures))
-        if len(pictures) > 1:
+        if len(pictures) > 2:
             raise torch.OutOfMemoryError("no memory")
         return whole(self, pictures, *settings)
 
-    monkeypatch.setattr(DeviceCascade, "_find", scarce)
+    monkeypatch.setattr(DeviceCascade, "_find_step_by_step", scarce)
     assert alike(detect(DeviceCascade, images, [MIN_FACE_PX] * 4), expected)
-    assert sizes == [4, 2, 1, 1, 1, 1]
+    assert sizes == [4, 2, 2]
 
 
 @pytest.mark.parametrize("name", ["look", "refine"])

@@ -10,6 +10,7 @@ from skimage.data import astronaut
 
 from emoscan.faces.candidates import Candidates
 from emoscan.faces.follow import (
+    BLOCK_FRAMES,
     BLOCK_PX,
     STRIDES,
     FaceFollower,
@@ -66,7 +67,10 @@ class TrueDetector:
         blind: Sequence[int] = (),
         unconfirmed: Sequence[int] = (),
         score: float = 0.99,
+        works_ahead: bool = False,
     ) -> None:
+        self.works_ahead = works_ahead
+        self.started: list[list[int]] = []
         self.truth = truth
         self.blind = blind
         self.unconfirmed = unconfirmed
@@ -74,6 +78,10 @@ class TrueDetector:
         self.asked: list[int] = []
         self.detected: list[int] = []
         self.looks = 0
+
+    def start_frames(self, frames: Sequence[Frame]) -> Callable[[], list[Faces]]:
+        self.started.append([frame.index for frame in frames])
+        return lambda: self.detect_frames(frames)
 
     def detect_frames(self, frames: Sequence[Frame]) -> list[Faces]:
         self.detected += [frame.index for frame in frames]
@@ -341,3 +349,24 @@ def test_moving_portraits_are_followed_as_they_are_detected() -> None:
         assert len(one.faces) == len(other.faces) == 1
         assert one.faces.boxes[0] == pytest.approx(other.faces.boxes[0], abs=5)
         assert one.faces.landmarks[0] == pytest.approx(other.faces.landmarks[0], abs=4)
+
+
+@pytest.mark.parametrize(("works_ahead", "ahead"), [(True, 1), (False, 0)])
+def test_where_nothing_is_followed_a_gpu_begins_the_next_block_before(
+    works_ahead: bool, ahead: int
+) -> None:
+    detector = TrueDetector(STILL, works_ahead=works_ahead)
+    frames = [frame(index) for index in range(3 * BLOCK_FRAMES + 5)]
+    found = FaceFollower(detector, stride=1).find(frames)  # type: ignore[arg-type]
+    started, seen = list[int](), list[int]()
+    for block in found:
+        started.append(len(detector.started))
+        seen += [looked.frame.index for looked in block if isinstance(looked, LookedAt)]
+    assert started == [1 + ahead, 2 + ahead, 3 + ahead, 4]
+    assert seen == list(range(len(frames)))
+
+
+def test_where_faces_are_followed_blocks_come_one_after_the_other() -> None:
+    detector = TrueDetector(STILL, works_ahead=True)
+    follow(detector, [frame(index) for index in range(70)], 5)
+    assert not detector.started and len(detector.detected) > 10

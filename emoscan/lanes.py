@@ -1,0 +1,45 @@
+"""Whose turn it is to give a GPU work, and in which of its queues."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from enum import Enum
+from functools import cache
+from threading import RLock
+
+import torch
+
+# Threads that gave work side by side waited for Python's interpreter at each of hundreds of steps,
+# and were slower together than one alone. Copies of pictures go there beside it.
+_TURNS = RLock()
+
+
+class Lane(Enum):
+    """A queue of a GPU, which works through several at a time; all videos share them.
+
+    In `FACES` little is to be done, and somebody waits for it: it goes before what is next in
+    `PICTURES`. The values are torch's priorities.
+    """
+
+    COPIES = ("copies", 0)
+    PICTURES = ("pictures", 0)
+    FACES = ("faces", -1)
+
+
+def turn(device: torch.device, lane: Lane) -> AbstractContextManager[None]:
+    """One thread at a time gives work, which goes into the lane; elsewhere than on CUDA all do.
+
+    Nobody waits for the device, or for memory that others hold, while it is their turn.
+    """
+    return _turn(device, lane) if device.type == "cuda" else nullcontext()
+
+
+@contextmanager
+def _turn(device: torch.device, lane: Lane) -> Iterator[None]:
+    with _TURNS, torch.cuda.stream(stream(device, lane)):
+        yield
+
+
+@cache
+def stream(device: torch.device, lane: Lane) -> torch.cuda.Stream:
+    """The same one in every call: torch has 32 of each priority, and then the first ones again."""
+    return torch.cuda.Stream(device, priority=lane.value[1])
