@@ -1,4 +1,4 @@
-"""Frames in, rows out: detection, tracking and classification, two stages side by side."""
+"""Frames in, rows out: detection, tracking and classification, side by side."""
 
 from bisect import bisect_right
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -12,6 +12,7 @@ from emoscan.faces.follow import FaceFollower, Item, Looked, LookedAt, look_at
 from emoscan.faces.mtcnn import FaceDetector
 from emoscan.faces.track import Tracker
 from emoscan.faces.view import NO_VIEW, view_of
+from emoscan.lanes import at_work
 from emoscan.media.ahead import read_ahead
 from emoscan.options import RunOptions, ScanOptions
 from emoscan.runtime import (
@@ -80,22 +81,35 @@ class Analyzer:
     def _rows_of_uploaded(
         self, items: Iterable[Item], tracker: Tracker, borders: Sequence[int]
     ) -> Generator[list[FaceRecord]]:
-        """The same: while a block of frames is looked at, the next one goes to the device."""
+        """The same: while one block is tracked, classified and written, a GPU looks at the next.
+
+        All of that gives work to the GPU from one thread, for two would wait for each other at each
+        step. Another one has the pictures on their way there.
+        """
         uploads = UPLOADS.ahead(items, self.runtime.device)
         with switching_often(), closing(read_ahead(uploads, depth=UPLOADS_AHEAD)) as ahead:
-            yield from self._rows(chain.from_iterable(ahead), tracker, borders)
+            yield from self._rows_of(
+                self._faces_of_video(chain.from_iterable(ahead), borders), tracker
+            )
 
     def _rows(
         self, items: Iterable[Item], tracker: Tracker, borders: Sequence[int]
     ) -> Generator[list[FaceRecord]]:
         """Faces are found in a thread of their own, while those before are classified here."""
-        marked: int | None = None
         with closing(read_ahead(self._faces_of_video(items, borders), depth=1)) as ahead:
-            for segment, block in ahead:
-                if segment != marked:
-                    tracker.mark(segment)
-                    marked = segment
-                yield self._classified([_tracked(looked, tracker) for looked in block])
+            yield from self._rows_of(ahead, tracker)
+
+    def _rows_of(
+        self, blocks: Iterable[tuple[int, list[Looked]]], tracker: Tracker
+    ) -> Iterator[list[FaceRecord]]:
+        marked: int | None = None
+        for segment, block in blocks:
+            if segment != marked:
+                tracker.mark(segment)
+                marked = segment
+            with at_work(self.runtime.device):
+                rows = self._classified([_tracked(looked, tracker) for looked in block])
+            yield rows
 
     def _faces_of_video(
         self, items: Iterable[Item], borders: Sequence[int]

@@ -4,13 +4,19 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import Enum
 from functools import cache
-from threading import RLock
+from threading import BoundedSemaphore, RLock
 
 import torch
 
 # Threads that gave work side by side waited for Python's interpreter at each of hundreds of steps,
 # and were slower together than one alone. Copies of pictures go there beside it.
 _TURNS = RLock()
+
+
+# Of several videos so many threads prepare work for a GPU and read what it says: more of them would
+# mostly hand Python's interpreter to each other.
+AT_WORK = 2
+_AT_WORK = BoundedSemaphore(AT_WORK)
 
 
 class Lane(Enum):
@@ -43,3 +49,11 @@ def _turn(device: torch.device, lane: Lane) -> Iterator[None]:
 def stream(device: torch.device, lane: Lane) -> torch.cuda.Stream:
     """The same one in every call: torch has 32 of each priority, and then the first ones again."""
     return torch.cuda.Stream(device, priority=lane.value[1])
+
+
+def at_work(device: torch.device) -> AbstractContextManager[object]:
+    """AT_WORK threads at a time look at frames by a GPU, each at one block of them.
+
+    Nobody waits there for other frames, or is at work twice.
+    """
+    return _AT_WORK if device.type == "cuda" else nullcontext()

@@ -68,8 +68,9 @@ class Uploader:
             return [Upload(to_device(image, self._device)) for image in images]
         shape = (len(images), *images[0].shape)
         pinned = self._pinned(math.prod(shape))
-        for slot, image in zip(pinned.view(shape), images, strict=True):
-            slot.copy_(on_host(image))  # by several threads, and none of them Python's
+        # By NumPy: torch has as many threads as there are cores copy, which then keep those busy.
+        for slot, image in zip(pinned.view(shape).numpy(), images, strict=True):
+            np.copyto(slot, image)
         with torch.cuda.stream(self._stream):
             there = torch.empty(shape, dtype=torch.uint8, device=self._device)
             there.copy_(pinned.view(shape), non_blocking=True)
