@@ -5,9 +5,9 @@ level where a rounding falls otherwise.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,10 +15,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from emoscan.graphs import SIZES, ReplayedBatches, size_for
 from emoscan.squares import LONGEST_STEP_PX, MARGIN, REDUCED_TO
 
 # So many pixels of pictures are cut out at once: 4 bytes each, several times.
 MOST_CUT_PX = 2**24
+# Around squares so many cells more are cut out as make a whole number of these: few sizes.
+CELLS_STEP = 16
+# Of one kind and of as many squares each; those of a video are of few kinds at a time.
+KEPT_RECORDINGS = 32
 # BT.601's luma as OpenCV computes it, in 2^14ths.
 LUMA, LUMA_BITS = (4899, 9617, 1868), 14
 
@@ -32,6 +37,60 @@ class _Kind(NamedTuple):
     is_cubic: bool
 
 
+class SquareViewer:
+    """A network that looks at squares of pictures on a device.
+
+    It maps (N, C, out_px, out_px) float32 of whole levels in 0..255, C 3 or, with `gray`, 1, to
+    (N, …). What a GPU does for so many squares of one kind is recorded.
+    """
+
+    def __init__(
+        self, network: Callable[[Tensor], Tensor], *, out_px: int, gray: bool = False
+    ) -> None:
+        self._network = network
+        self._out_px = out_px
+        self._gray = gray
+        self._replayed = ReplayedBatches(kept=KEPT_RECORDINGS)
+
+    def __call__(
+        self,
+        pictures: Sequence[Tensor],
+        *,
+        frames: NDArray[np.int64],
+        squares: NDArray[np.float64],
+        turns_deg: NDArray[np.float64] | None = None,
+    ) -> Tensor:
+        """(N, …) of what it sees there.
+
+        `squares` (N, 3) are left, top and side in px in those of the `pictures`, (H, W, 3) uint8 on
+        one device, that `frames` (N,) counts; `turns_deg` (N,) turns them clockwise. Calls come in
+        turns in the lane FACES.
+        """
+        turns = np.zeros(len(squares)) if turns_deg is None else turns_deg
+        grids = grids_of(squares, turns, out_px=self._out_px)
+        if not len(squares):
+            side, channels = self._out_px, 1 if self._gray else 3
+            return self._network(pictures[0].new_zeros(0, channels, side, side).float())
+        rows, found = [], []
+        for kind, its_rows in _by_kind(pictures, frames, grids).items():
+            for part in _parts(np.array(its_rows), grids.cells * kind.factor):
+                cut = _Cut.of(pictures, frames[part], grids.of(part), factor=kind.factor)
+                seen = self._replayed(self._see, cut.pixels, cut.places, settings=kind)
+                rows.append(part)
+                found.append(seen[: len(part)])
+        if len(rows) == 1:
+            return found[0]
+        order = torch.from_numpy(np.argsort(np.concatenate(rows))).to(found[0].device)
+        return torch.cat(found)[order]
+
+    def _see(self, pixels: Tensor, places: Tensor, *settings: Any) -> Tensor:
+        kind = _Kind(*settings)
+        levels = _sampled(
+            _Cut(pixels, places), kind, count=kind.fineness * self._out_px, gray=self._gray
+        )
+        return self._network(_averaged(levels, kind.fineness))
+
+
 def cut_squares(
     pictures: Sequence[Tensor],
     *,
@@ -41,24 +100,9 @@ def cut_squares(
     gray: bool = False,
     turns_deg: NDArray[np.float64] | None = None,
 ) -> Tensor:
-    """(N, C, out_px, out_px) float32 of whole levels in 0..255, C 3 or, with `gray`, 1.
-
-    `squares` (N, 3) are left, top and side in px in those of the `pictures`, (H, W, 3) uint8 on one
-    device, that `frames` (N,) counts; `turns_deg` (N,) turns them clockwise.
-    """
-    turns = np.zeros(len(squares)) if turns_deg is None else turns_deg
-    grids = grids_of(squares, turns, out_px=out_px)
-    device = pictures[0].device
-    out = torch.empty(len(squares), 1 if gray else 3, out_px, out_px, device=device)
-    for kind, rows in _by_kind(pictures, frames, grids).items():
-        for part in _parts(np.array(rows), grids.cells * kind.factor):
-            cut = _Cut.of(pictures, frames[part], grids.of(part), factor=kind.factor)
-            levels = _sampled(cut, kind, count=kind.fineness * out_px, gray=gray)
-            averaged = _averaged(levels, kind.fineness)
-            if len(part) == len(out):
-                return averaged
-            out[torch.from_numpy(part).to(device)] = averaged
-    return out
+    """The squares themselves, as a `SquareViewer` has them."""
+    viewer = SquareViewer(lambda levels: levels, out_px=out_px, gray=gray)
+    return viewer(pictures, frames=frames, squares=squares, turns_deg=turns_deg)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +177,9 @@ def _parts(rows: NDArray[np.int64], sides_px: NDArray[np.int64]) -> list[NDArray
     sides = sides_px[rows].tolist()
     for place, side in enumerate(sides):
         largest = sides[first]
-        if place > first and (2 * side < largest or (place - first + 1) * largest**2 > MOST_CUT_PX):
+        count = place - first
+        is_full = count == SIZES[-1] or (count + 1) * largest**2 > MOST_CUT_PX
+        if count and (2 * side < largest or is_full):
             borders.append(place)
             first = place
     return [np.sort(part) for part in np.split(rows, borders)]
@@ -160,7 +206,8 @@ class _Cut:
         factor: int,
     ) -> "_Cut":
         """What the grids, all of this factor, need of pictures of one size."""
-        device, cells = pictures[0].device, int(grids.cells.max())
+        device = pictures[0].device
+        cells = -(-int(grids.cells.max()) // CELLS_STEP) * CELLS_STEP
         used, counted = np.unique(frames, return_inverse=True)
         stack = torch.stack([pictures[frame] for frame in used.tolist()])
         height, width = stack.shape[1:3]
@@ -168,7 +215,7 @@ class _Cut:
         numbers = np.column_stack(
             [counted, grids.x0, grids.y0, grids.x, grids.y, grids.right, grids.down]
         )
-        there = torch.from_numpy(numbers.astype(np.float32)).to(device)
+        there = _sent(numbers.astype(np.float32), device)
         frame, x0, y0 = there[:, :3].long().T
         along = torch.arange(cells * factor, device=device)
         # What lies outside repeats the picture's edge.
@@ -176,6 +223,18 @@ class _Cut:
         y = (y0[:, None] + along).clamp(0, height - 1)
         pixels = stack[frame[:, None, None], y[:, :, None], x[:, None, :]]
         return cls(pixels, places=there[:, 3:])
+
+
+def _sent(numbers: NDArray[np.float32], device: torch.device) -> Tensor:
+    """(M, …) there, of (N, …): the last one again and again, so that few sizes are recorded.
+
+    The host goes on before they have arrived.
+    """
+    if device.type != "cuda":
+        return torch.from_numpy(numbers)
+    beyond = np.repeat(numbers[-1:], size_for(len(numbers)) - len(numbers), axis=0)
+    pinned = torch.from_numpy(np.concatenate([numbers, beyond])).pin_memory()
+    return pinned.to(device, non_blocking=True)
 
 
 def _sampled(cut: _Cut, kind: _Kind, *, count: int, gray: bool) -> Tensor:

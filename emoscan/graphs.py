@@ -7,7 +7,7 @@ is a place where Python's threads wait for each other. Elsewhere than on CUDA no
 import warnings
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from typing import Any
 
@@ -25,14 +25,19 @@ COUNTED = 16
 # Batches of crops are filled up to one of these, so that few are recorded.
 SIZES = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 
+# Where less than this share of a device's memory is free, what torch keeps is given back before
+# something is recorded: it is slow to get again.
+SCARCE = 0.25
+
+Given = tuple[Tensor, ...]
 Work = Callable[..., tuple[Tensor, ...]]
-Key = tuple[object, ...]
+Key = tuple[Hashable, ...]
 
 
 class Replayed:
     """What work gives the GPU to do, recorded once for each shape of its input and its settings.
 
-    Work makes tensors of one tensor and of settings, which hold all else that it reads; it neither
+    Work makes tensors of tensors and of settings, which hold all else that it reads; it neither
     waits for the device nor copies anything there. Of what was recorded the last `kept` are kept,
     with their settings. What a call gives is valid until the next call: calls come in turns, all in
     one lane. Its recordings share memory for what they need while they run; another's must not,
@@ -48,14 +53,15 @@ class Replayed:
         self._has_failed = False
         remember_to_ask(self)
 
-    def __call__(self, work: Work, given: Tensor, *settings: object) -> tuple[Tensor, ...]:
-        """What `work` gives for it: the same work in every call."""
-        if given.device.type != "cuda":
-            return work(given, *settings)
-        if torch.cuda.current_stream(given.device) != stream(given.device, self._lane):
+    def __call__(self, work: Work, given: Given, *settings: Hashable) -> tuple[Tensor, ...]:
+        """What `work` gives for them: the same work in every call."""
+        device = given[0].device
+        if device.type != "cuda":
+            return work(*given, *settings)
+        if torch.cuda.current_stream(device) != stream(device, self._lane):
             raise ValueError(f"This is recorded in its turn, in the lane {self._lane}")
         recording = self._recording(work, given, settings)
-        return work(given, *settings) if recording is None else recording.replay(given)
+        return work(*given, *settings) if recording is None else recording.replay(given)
 
     def forget(self) -> bool:
         """Give the memory of all recordings back; whether there was any."""
@@ -71,9 +77,10 @@ class Replayed:
         return True
 
     def _recording(
-        self, work: Work, given: Tensor, settings: tuple[object, ...]
+        self, work: Work, given: Given, settings: tuple[Hashable, ...]
     ) -> "_Recording | None":
-        key = (given.shape, given.dtype, *settings)
+        device = given[0].device
+        key = (*((its.shape, its.dtype) for its in given), *settings)
         if key in self._recorded:
             self._recorded.move_to_end(key)
             return self._recorded[key]
@@ -81,16 +88,16 @@ class Replayed:
             return None
         self._pool = self._pool or torch.cuda.graph_pool_handle()
         try:
-            recording = _Recording(lambda its: work(its, *settings), given, self._pool)
+            recording = _Recording(lambda *its: work(*its, *settings), given, self._pool)
         except RuntimeError as error:
             # Nothing is lost but time, and what failed once would fail again.
             warnings.warn(f"The GPU's work is not recorded: {error}", stacklevel=2)
-            _give_up(given.device, self._pool)
+            _give_up(device, self._pool)
             self.forget()
             self._has_failed = True
             return None
         if len(self._recorded) == self._kept:
-            torch.cuda.synchronize(given.device)  # what still runs reads its memory
+            torch.cuda.synchronize(device)  # what still runs reads its memory
             self._recorded.popitem(last=False)
         self._recorded[key] = recording
         return recording
@@ -108,28 +115,50 @@ class Replayed:
 class ReplayedBatches:
     """As `Replayed`, for work on each of N items by itself, of which SIZES make a batch.
 
-    The work maps (N, …) to (N, …), one tensor to one; what is given for it stays valid. Calls come
-    in turns in the lane FACES.
+    The work maps tensors (N, …) to one (N, …); what is given for them stays valid. Of what was
+    recorded the last `kept` are kept. Calls come in turns in the lane FACES.
     """
 
-    def __init__(self) -> None:
-        self._replayed = Replayed(Lane.FACES, kept=len(SIZES))
+    def __init__(self, *, kept: int = len(SIZES)) -> None:
+        self._replayed = Replayed(Lane.FACES, kept=kept)
 
-    def __call__(self, work: Callable[[Tensor], Tensor], items: Tensor) -> Tensor:
+    def __call__(
+        self, work: Callable[..., Tensor], *items: Tensor, settings: tuple[Hashable, ...] = ()
+    ) -> Tensor:
         """What `work` gives for all of them: the same work in every call."""
-        if items.device.type != "cuda" or not len(items):
-            return work(items)
-        return torch.cat([self._batch(work, part) for part in items.split(SIZES[-1])])
+        if items[0].device.type != "cuda" or not len(items[0]):
+            return work(*items, *settings)
+        parts = zip(*(its.split(SIZES[-1]) for its in items), strict=True)
+        found = [self._batch(work, part, settings) for part in parts]
+        return found[0] if len(found) == 1 else torch.cat(found)
 
-    def _batch(self, work: Callable[[Tensor], Tensor], items: Tensor) -> Tensor:
-        filled = items.new_zeros(_size_for(len(items)), *items.shape[1:])
-        filled[: len(items)] = items
-        out = self._replayed(lambda its: (work(its),), filled)[0]
-        return out[: len(items)].clone()
+    def _batch(
+        self, work: Callable[..., Tensor], items: Given, settings: tuple[Hashable, ...]
+    ) -> Tensor:
+        count = len(items[0])
+        filled = tuple(_filled(its, size_for(count)) for its in items)
+        out = self._replayed(lambda *its: (work(*its),), filled, *settings)[0]
+        return out[:count].clone()
 
 
-def _size_for(count: int) -> int:
+def size_for(count: int) -> int:
+    """So many items are looked at for this many, up to the largest of SIZES."""
     return SIZES[bisect_left(SIZES, count)]
+
+
+def _filled(items: Tensor, size: int) -> Tensor:
+    if len(items) == size:
+        return items
+    filled = items.new_zeros(size, *items.shape[1:])
+    filled[: len(items)] = items
+    return filled
+
+
+def _make_room(device: torch.device) -> None:
+    """While something is recorded, torch gives back nothing that it keeps for later."""
+    free, total = torch.cuda.mem_get_info(device)
+    if free < SCARCE * total:
+        torch.cuda.empty_cache()
 
 
 def _give_up(device: torch.device, pool: Any) -> None:
@@ -145,20 +174,21 @@ def _give_up(device: torch.device, pool: Any) -> None:
 class _Recording:
     """One shape's; its memory is the same at each replay."""
 
-    def __init__(self, work: Work, given: Tensor, pool: Any) -> None:
-        self.device = given.device
-        self._given = given.clone()
+    def __init__(self, work: Work, given: Given, pool: Any) -> None:
+        self.device = given[0].device
+        self._given = tuple(its.clone() for its in given)
         self._graph = torch.cuda.CUDAGraph()
-        work(self._given)  # this thread's libraries get ready, which cannot be recorded
-        torch.cuda.empty_cache()  # which is not given back while something is recorded
+        work(*self._given)  # this thread's libraries get ready, which cannot be recorded
+        _make_room(self.device)
         # Other threads go on with their work on the device meanwhile.
         self._graph.capture_begin(pool=pool, capture_error_mode="thread_local")
         try:
-            self._out = work(self._given)
+            self._out = work(*self._given)
         finally:
             self._graph.capture_end()
 
-    def replay(self, given: Tensor) -> tuple[Tensor, ...]:
-        self._given.copy_(given)
+    def replay(self, given: Given) -> tuple[Tensor, ...]:
+        for its, there in zip(given, self._given, strict=True):
+            there.copy_(its)
         self._graph.replay()
         return self._out

@@ -23,6 +23,7 @@ Item = TypeVar("Item", bound=Frame | Unreadable)
 TOGETHER, TOGETHER_PX = 10, 2**24
 # Pinned memory that is filled while what was filled before is still being copied from.
 SLOTS = 3
+PINS = True
 
 
 @dataclass(slots=True, eq=False)
@@ -67,6 +68,12 @@ class Uploader:
         if self._stream is None:
             return [Upload(to_device(image, self._device)) for image in images]
         shape = (len(images), *images[0].shape)
+        if not PINS:
+            with torch.cuda.stream(self._stream):
+                there = torch.empty(shape, dtype=torch.uint8, device=self._device)
+                for slot, image in zip(there.unbind(), images, strict=True):
+                    slot.copy_(on_host(image))
+            return [Upload(pixels) for pixels in there.unbind()]
         pinned = self._pinned(math.prod(shape))
         # By NumPy: torch has as many threads as there are cores copy, which then keep those busy.
         for slot, image in zip(pinned.view(shape).numpy(), images, strict=True):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from emoscan import graphs
-from emoscan.graphs import SIZES, Replayed, ReplayedBatches
+from emoscan.graphs import SIZES, Replayed, ReplayedBatches, size_for
 from emoscan.lanes import Lane
 from emoscan.runtime import halving_on_out_of_memory, remember_to_ask
 
@@ -18,7 +18,7 @@ def test_elsewhere_than_on_a_gpu_the_work_runs_as_it_comes() -> None:
 
     replayed = Replayed(Lane.FACES, kept=2)
     for _ in range(4):
-        more, twice = replayed(work, torch.arange(3), 0.5)
+        more, twice = replayed(work, (torch.arange(3),), 0.5)
         assert more.tolist() == [1, 2, 3] and twice.tolist() == [0, 2, 4]
     assert calls == [(torch.Size([3]), (0.5,))] * 4
 
@@ -32,7 +32,7 @@ def test_batches_elsewhere_are_not_filled_up() -> None:
 def test_any_number_of_items_has_a_size() -> None:
     assert list(SIZES) == sorted(set(SIZES))
     for count in (1, 3, 30, 257, 1000, SIZES[-1]):
-        size = graphs._size_for(count)
+        size = size_for(count)
         assert size >= count and size <= max(2 * count, 8)
 
 

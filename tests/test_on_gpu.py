@@ -92,7 +92,7 @@ def test_recordings_give_what_the_work_gives(cuda) -> None:
         for number in range(8):
             for size in (3, 5):
                 given = torch.arange(size * 4, device=cuda).reshape(size, 4) + number
-                twice, sums = replayed(work, given, 2.0)
+                twice, sums = replayed(work, (given,), 2.0)
                 assert torch.equal(twice, given * 2.0) and torch.equal(sums, given.sum(0))
     assert len(runs) == 2 * (CALLS_BEFORE + 2)  # once to get ready, once recorded
 
@@ -103,11 +103,14 @@ def test_work_that_cannot_be_recorded_runs_as_it_comes(cuda) -> None:
     with turn(cuda, Lane.FACES):
         for number in range(1, 6):
             given = torch.ones(number, device=cuda).sum().reshape(1)
-            found = replayed(lambda its: (its * float(its.sum()),), given)
+            found = replayed(lambda its: (its * float(its.sum()),), (given,))
             assert found[0].tolist() == [number**2]
         assert replayed._has_failed and not replayed._recorded
         for _ in range(4):  # others go on
-            assert work(lambda its: (its + 1,), torch.zeros(2, device=cuda))[0].tolist() == [1, 1]
+            assert work(lambda its: (its + 1,), (torch.zeros(2, device=cuda),))[0].tolist() == [
+                1,
+                1,
+            ]
         assert work._recorded
     assert torch.rand(3, device=cuda).shape == (3,)
 
@@ -164,7 +167,7 @@ def test_recordings_go_and_come_when_memory_runs_out(cuda) -> None:
     for _ in range(2):
         for _ in range(CALLS_BEFORE + 2):
             with turn(cuda, Lane.PICTURES):
-                found = replayed(lambda its: (its * 3,), given)[0]
+                found = replayed(lambda its: (its * 3,), (given,))[0]
                 assert found.tolist() == [0, 3, 6, 9, 12, 15]
         assert replayed._recorded and not replayed._has_failed
         assert replayed.forget() and not replayed._recorded

@@ -1,7 +1,6 @@
 """Frames and boxes in, probabilities of the seven classes out, in batches."""
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from emoscan.device_squares import SquareViewer
 from emoscan.emotion.checkpoint import Checkpoint, LoadedCheckpoint, load_weights
-from emoscan.emotion.crop import crop_faces, crop_faces_on_device, to_input
+from emoscan.emotion.crop import TurnedSquares, crop_faces, normalise, to_input
 from emoscan.emotion.network import empty_network
 from emoscan.errors import MissingPartError
 from emoscan.graphs import ReplayedBatches
@@ -40,12 +40,16 @@ class EmotionClassifier:
         side = self.about.crop.side_px
         self._logits = made_ready(_network(loaded), torch.zeros(1, 1, side, side), runtime)
         self._replayed = ReplayedBatches()
+        self._viewer = SquareViewer(self._of_levels, out_px=side, gray=True)
 
     def classify(self, frames: Sequence[Frame], faces: Sequence[Faces]) -> list[Emotions]:
         """One Emotions a frame, for its faces in their order."""
         if not frames:
             return []
-        probabilities = self._by_batch(self._crops(frames, faces)).probabilities
+        if self._runtime.keeps_pictures:
+            probabilities = self._seen_on_device(frames, faces)
+        else:
+            probabilities = self._by_batch(self._crops(frames, faces)).probabilities
         borders = np.cumsum([len(its_faces) for its_faces in faces])[:-1]
         return [Emotions(part) for part in np.split(probabilities, borders)]
 
@@ -53,40 +57,50 @@ class EmotionClassifier:
         """Emotions of (N, side, side) uint8 gray crops."""
         return self._by_batch(torch.from_numpy(crops))
 
-    @torch.inference_mode()
     def _crops(self, frames: Sequence[Frame], faces: Sequence[Faces]) -> torch.Tensor:
         """(N, side, side) uint8 of all faces of all frames."""
-        settings = self.about.crop
-        if self._runtime.keeps_pictures:
-            uploads = [UPLOADS.of(frame, self._runtime.device) for frame in frames]
-
-            def cut(size: int) -> torch.Tensor:
-                with self._turn():
-                    pictures = [upload.taken() for upload in uploads]
-                    parts = [
-                        crop_faces_on_device(
-                            pictures[first : first + size], faces[first : first + size], settings
-                        )
-                        for first in range(0, len(frames), size)
-                    ]
-                    return torch.cat(parts)
-
-            return halving_on_out_of_memory(cut, len(frames))
         crops = [
-            crop_faces(frame.rgb(), its.boxes, settings, landmarks=its.landmarks)
+            crop_faces(frame.rgb(), its.boxes, self.about.crop, landmarks=its.landmarks)
             for frame, its in zip(frames, faces, strict=True)
         ]
         return torch.from_numpy(np.concatenate(crops))
 
-    def _turn(self) -> AbstractContextManager[None]:
-        return turn(self._runtime.device, Lane.FACES)
+    @torch.inference_mode()
+    def _seen_on_device(
+        self, frames: Sequence[Frame], faces: Sequence[Faces]
+    ) -> NDArray[np.float32]:
+        """(N, 7) of all faces, whose crops are cut and classified where the pictures are.
+
+        Of these crops some levels differ by one from those that are cut in the main memory.
+        """
+        device = self._runtime.device
+        uploads = [UPLOADS.of(frame, device) for frame in frames]
+
+        def seen(size: int) -> Callable[[], NDArray[np.float32]]:
+            with turn(device, Lane.FACES):
+                pictures, parts = [upload.taken() for upload in uploads], []
+                for first in range(0, len(frames), size):
+                    part = slice(first, first + size)
+                    its = TurnedSquares.of(faces[part], self.about.crop)
+                    parts.append(
+                        self._viewer(
+                            pictures[part],
+                            frames=its.frames,
+                            squares=its.squares,
+                            turns_deg=its.turns_deg,
+                        )
+                    )
+                return on_its_way_back(torch.cat(parts))
+
+        return halving_on_out_of_memory(seen, len(frames))()
 
     def _by_batch(self, crops: torch.Tensor) -> Emotions:
+        device = self._runtime.device
         most = GPU_BATCH_CROPS if self._runtime.keeps_pictures else BATCH_CROPS
 
         def classified(size: int) -> Callable[[], NDArray[np.float32]]:
-            with self._turn():
-                batches = crops.to(self._runtime.device).split(size)
+            with turn(device, Lane.FACES):
+                batches = crops.to(device).split(size)
                 parts = [self._replayed(self._probabilities, batch) for batch in batches]
                 return on_its_way_back(torch.cat(parts))
 
@@ -94,10 +108,17 @@ class EmotionClassifier:
 
     @torch.inference_mode()
     def _probabilities(self, crops: torch.Tensor) -> torch.Tensor:
-        levels = to_input(crops, self.about.normalisation)
-        probabilities = self._forward(levels)
+        """(N, 7) of (N, side, side) uint8 crops."""
+        return self._of_inputs(to_input(crops, self.about.normalisation))
+
+    def _of_levels(self, levels: torch.Tensor) -> torch.Tensor:
+        """(N, 7) of the same as (N, 1, side, side) float32 in 0..255."""
+        return self._of_inputs(normalise(levels / 255, self.about.normalisation))
+
+    def _of_inputs(self, inputs: torch.Tensor) -> torch.Tensor:
+        probabilities = self._forward(inputs)
         if self._tta is Tta.FLIP:
-            probabilities = (probabilities + self._forward(levels.flip(3))) / 2
+            probabilities = (probabilities + self._forward(inputs.flip(3))) / 2
         return probabilities
 
     def _forward(self, levels: torch.Tensor) -> torch.Tensor:

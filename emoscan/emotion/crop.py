@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from emoscan.device_squares import cut_squares
 from emoscan.squares import cut_square
 from emoscan.types import Faces
 
@@ -70,25 +70,27 @@ def crop_faces(
     return crop_turned(pixels, boxes, settings, turns_deg=turns)
 
 
-def crop_faces_on_device(
-    pictures: Sequence[torch.Tensor], faces: Sequence[Faces], settings: CropSettings
-) -> torch.Tensor:
-    """As `crop_faces` of all faces of several pictures, which lie on a device.
+@dataclass(frozen=True, slots=True)
+class TurnedSquares:
+    """What `crop_faces` cuts out, of the faces of several frames, N in all.
 
-    `pictures` are (H, W, 3) uint8 RGB, with one of `faces` each; gives (N, side_px, side_px) uint8
-    there. Of these crops some levels differ by one from those that are cut in the main memory.
+    `frames` (N,) counts these, `squares` (N, 3) are left, top and side in px, `turns_deg` (N,).
     """
-    boxes = np.concatenate([its.boxes for its in faces])
-    landmarks = np.concatenate([its.landmarks for its in faces])
-    crops = cut_squares(
-        pictures,
-        frames=np.repeat(np.arange(len(faces)), [len(its) for its in faces]),
-        squares=_squares(boxes, settings),
-        out_px=settings.side_px,
-        gray=True,
-        turns_deg=upright_turns_deg(boxes, landmarks, settings),
-    )
-    return crops[:, 0].to(torch.uint8)
+
+    frames: NDArray[np.int64]
+    squares: NDArray[np.float64]
+    turns_deg: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, faces: Sequence[Faces], settings: CropSettings) -> Self:
+        """Of one `faces` a frame."""
+        boxes = np.concatenate([its.boxes for its in faces])
+        landmarks = np.concatenate([its.landmarks for its in faces])
+        return cls(
+            np.repeat(np.arange(len(faces)), [len(its) for its in faces]),
+            _squares(boxes, settings),
+            upright_turns_deg(boxes, landmarks, settings),
+        )
 
 
 def crop_turned(

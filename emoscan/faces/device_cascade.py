@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from emoscan.device_squares import cut_squares
+from emoscan.device_squares import SquareViewer
 from emoscan.faces.candidates import (
     Candidates,
     Floats,
@@ -54,7 +54,7 @@ from emoscan.faces.device_boxes import (
 from emoscan.faces.device_pyramid import Plan, levels_of, plan
 from emoscan.faces.networks import LANDMARK_NUMBERS, Network, Networks
 from emoscan.faces.resample import Resampling
-from emoscan.graphs import Replayed, ReplayedBatches
+from emoscan.graphs import Replayed
 from emoscan.lanes import Lane, turn
 from emoscan.runtime import halving_on_out_of_memory, is_out_of_memory
 from emoscan.types import Frame
@@ -128,8 +128,10 @@ class DeviceCascade:
         self._resampling = resampling
         self._seen = Replayed(Lane.PICTURES, kept=KEPT_RECORDINGS)
         self._rooms: WeakKeyDictionary[Plan, Rooms] = WeakKeyDictionary()
-        self._refinement = _Replayable(networks.refinement)
-        self._output = _Replayable(networks.output)
+        self._refinement, self._output = (
+            SquareViewer(network.forward, out_px=network.side_px)
+            for network in (networks.refinement, networks.output)
+        )
 
     def pictures(self, frames: Sequence[Frame]) -> list[DevicePicture]:
         """As `Cascade.pictures`."""
@@ -200,7 +202,7 @@ class DeviceCascade:
         filling = [its[-1]] * (_filled(len(its), most=_most_frames(its[0])) - len(its))
         with turn(self._device, Lane.PICTURES):
             given = torch.stack([picture.upload.taken() for picture in (*its, *filling)])
-            out = on_its_way_back(*self._seen(self._see, given, its_plan, threshold, rooms))
+            out = on_its_way_back(*self._seen(self._see, (given,), its_plan, threshold, rooms))
 
         def found() -> Candidates:
             found, tallies = _read(out(), room=rooms.outputs)
@@ -333,19 +335,6 @@ def _read(numbers: Floats, *, room: int) -> tuple[Candidates, Tallies]:
     return found, Tallies((proposals, refinements, outputs), bool(settled))
 
 
-class _Replayable:
-    """R-Net or O-Net, with what a GPU recorded of it."""
-
-    def __init__(self, network: Network) -> None:
-        self._network = network
-        self._replayed = ReplayedBatches()
-        self.side_px = network.side_px
-
-    def __call__(self, crops: Tensor) -> Tensor:
-        """(N, 6) or (N, 16) numbers of (N, 3, side_px, side_px) crops."""
-        return self._replayed(self._network.forward, crops)
-
-
 def _proposed_to_host(out: Tensor, its_plan: Plan) -> Candidates:
     """What P-Net proposes, in any number, suppressed."""
     frames, places = (face_scores(out, dim=1) >= PROPOSAL_THRESHOLD).nonzero(as_tuple=True)
@@ -387,37 +376,24 @@ def _outputs(sums: Tensor, network: Network, frames: Integers, pixels: Integers)
 
 
 def _seen_in_squares(
-    network: _Replayable,
+    viewer: SquareViewer,
     pictures: Sequence[DevicePicture],
     frames: Integers,
     boxes: Floats,
 ) -> Floats:
     """What R-Net or O-Net says of squares with fractions of pixels, (N, 4)."""
+    sides = boxes[:, 3:] - boxes[:, 1:2] + LONGER_PX
+    squares = np.concatenate([boxes[:, :2] - BEFORE_PX, sides], axis=1).astype(np.float64)
+    device = pictures[0].upload.pixels.device
 
     def see(size: int) -> Callable[[], Floats]:
         parts = (slice(first, first + size) for first in range(0, len(frames), size))
         with turn(device, Lane.FACES):
-            seen = [
-                network(_crops(pictures, frames[part], boxes[part], side_px=network.side_px))
-                for part in parts
-            ]
+            pixels = [picture.upload.taken() for picture in pictures]
+            seen = [viewer(pixels, frames=frames[part], squares=squares[part]) for part in parts]
             return on_its_way_back(torch.cat(seen))
 
-    device = pictures[0].upload.pixels.device
     return halving_on_out_of_memory(see, min(len(frames), GPU_BUDGET.crops))()
-
-
-def _crops(
-    pictures: Sequence[DevicePicture], frames: Integers, boxes: Floats, *, side_px: int
-) -> Tensor:
-    """(N, 3, side_px, side_px) of squares with fractions of pixels, (N, 4)."""
-    sides = boxes[:, 3:] - boxes[:, 1:2] + LONGER_PX
-    return cut_squares(
-        [picture.upload.taken() for picture in pictures],
-        frames=frames,
-        squares=np.concatenate([boxes[:, :2] - BEFORE_PX, sides], axis=1).astype(np.float64),
-        out_px=side_px,
-    )
 
 
 def _most_frames(picture: DevicePicture) -> int:
