@@ -6,6 +6,10 @@ from numpy.typing import NDArray
 Boxes = NDArray[np.float32]
 Pairs = list[tuple[int, int]]
 
+# Rows and columns, (K,) each, of the pairs in a matrix.
+Assignment = tuple[NDArray[np.intp], NDArray[np.intp]]
+NONE = np.zeros(0, np.intp)
+
 
 def iou(a: Boxes, b: Boxes) -> Boxes:
     """(N, M) intersections over unions of (N, 4) and (M, 4) boxes."""
@@ -46,23 +50,22 @@ def centres(boxes: Boxes) -> Boxes:
 
 def best_pairs(similarity: Boxes, *, least: float) -> Pairs:
     """The assignment with the largest sum, without pairs below `least`."""
-    if not similarity.size:
-        return []
-    allowed = np.where(similarity >= least, similarity, 0)
-    rows, columns = _largest_sum(allowed)
-    real = allowed[rows, columns] > 0
-    return list(zip(rows[real].tolist(), columns[real].tolist(), strict=True))
+    rows, columns = assignment(np.where(similarity >= least, similarity, 0))
+    return list(zip(rows.tolist(), columns.tolist(), strict=True))
 
 
-def _largest_sum(worth: Boxes) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows and columns of the assignment with the largest sum in (N, M), both at least 1."""
+def assignment(worth: Boxes) -> Assignment:
+    """The one with the largest sum in (N, M), none negative, without pairs worth 0; rows ascend."""
+    if not np.count_nonzero(worth):
+        return NONE, NONE
     if 1 in worth.shape:  # so one face does without what takes a third of a second to load
-        row, column = np.unravel_index(worth.argmax(), worth.shape)
+        row, column = divmod(int(worth.argmax()), worth.shape[1])
         return np.array([row]), np.array([column])
     from scipy.optimize import linear_sum_assignment
 
     rows, columns = linear_sum_assignment(worth, maximize=True)
-    return rows, columns
+    real = worth[rows, columns] > 0
+    return rows[real], columns[real]
 
 
 def nearest_pairs(predicted: Boxes, last: Boxes, boxes: Boxes) -> Pairs:

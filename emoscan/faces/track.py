@@ -11,12 +11,12 @@ arXiv 2203.14360). No track goes on in another scene.
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscan.faces.boxes import Boxes, Pairs, best_pairs, centres
+from emoscan.faces.boxes import NONE, Assignment, Boxes, assignment
 from emoscan.faces.view import NO_VIEW, View, show_same_scene
 from emoscan.types import Faces
 
@@ -47,12 +47,54 @@ MISSING_COST = 0.15
 MAX_COST = 1.5
 REACH = 1.0
 
+# A face that has moved by no more heights and grown by no more than this costs less, whatever its
+# velocity was and however long it was missing.
+SMALL_STEP = 0.9 * min(
+    REACH, (MAX_COST - STOPPED_COST * MAX_STOPPED - MISSING_COST) / (1 + GROWTH_COST)
+)
+
 # Whoever stores its state may be behind by some blocks of frames, each at worst of another segment.
 MARKS = 8
 
 NOBODY = np.zeros((0, 4), np.float32)
+FIRST = np.zeros(1, np.intp)
 
 Times = NDArray[np.float64]
+Moves = NDArray[np.floating]
+
+
+class _Steps(NamedTuple):
+    """From each of N boxes to each of M on a later frame.
+
+    `moves` (2, N, M) of the centres in px, mean `heights` (N, M) in px, and how much larger or
+    smaller the later one is, by the logarithm: `growths` (N, M).
+    """
+
+    moves: Moves
+    heights: NDArray[np.float64]
+    growths: Boxes
+
+    @classmethod
+    def between(cls, before: Boxes, after: Boxes) -> Self:
+        """Of (N, 4) and (M, 4) boxes, taken together: for few, each call of NumPy counts."""
+        count = len(before)
+        sides = np.ascontiguousarray(np.concatenate((before, after)).T)
+        centres = (sides[:2] + sides[2:]) / 2
+        heights = np.maximum(sides[3] - sides[1], 1)
+        moves = centres[:, None, count:] - centres[:, :count, None]
+        then, now = heights[:count, None], heights[count:]
+        return cls(
+            moves.astype(np.float64),
+            np.sqrt(then * now).astype(np.float64),
+            growths=np.abs(np.log(now / then)),
+        )
+
+    def is_small(self) -> bool:
+        """Whether there is one alone, and that within SMALL_STEP, as mostly with one person."""
+        if self.heights.size != 1:
+            return False
+        is_near = _lengths(self.moves) <= SMALL_STEP * self.heights
+        return bool((is_near & (self.growths <= SMALL_STEP))[0, 0])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,68 +133,91 @@ class _Tracks:
             absent_s=np.full(count, absent_s),
             seen_s=np.full(count, time_s),
             missing_since_s=np.full(count, np.nan),
-            views=np.broadcast_to(view, (count, len(view))),
+            views=np.tile(view, (count, 1)),
         )
 
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def __getitem__(self, which: NDArray[np.generic]) -> "_Tracks":
-        return _Tracks(*(getattr(self, field.name)[which] for field in fields(self)))
+    def __getitem__(self, which: NDArray[np.bool_]) -> "_Tracks":
+        return _Tracks(*(array[which] for array in self.arrays().values()))
 
     def __add__(self, other: "_Tracks") -> "_Tracks":
-        both = ((getattr(self, field.name), getattr(other, field.name)) for field in fields(self))
+        both = zip(self.arrays().values(), other.arrays().values(), strict=True)
         return _Tracks(*map(np.concatenate, both))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """By their names."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def remembered(self, time_s: float) -> "_Tracks":
         """Without those that have been missing for too long."""
+        if not np.count_nonzero(self.are_missing()):
+            return self
         gap_s = _between(MEMORY * (self.seen_s - self.absent_s), MIN_GAP_S, MAX_GAP_S)
         forgotten = time_s - self.missing_since_s > gap_s
         return self[~forgotten] if forgotten.any() else self
 
-    def after(
-        self, which: NDArray[np.intp], boxes: Boxes, *, time_s: float, view: View
-    ) -> "_Tracks":
-        """One frame later, on which the tracks `which` (M,) are at (M, 4) boxes, and no others."""
-        is_first_miss = np.isnan(self.missing_since_s)
-        return replace(
-            self,
-            boxes=_with(self.boxes, which, boxes),
-            velocities=_with(self.velocities, which, self._velocities(which, boxes, time_s)),
+    def are_missing(self) -> NDArray[np.bool_]:
+        """(N,) which were not on the frame before."""
+        return ~np.isnan(self.missing_since_s)
+
+    def followed(self, boxes: Boxes, *, time_s: float, view: View) -> tuple["_Tracks", Assignment]:
+        """One frame later, on which (M, 4) boxes are, and which tracks are in which of them."""
+        if not len(self) or not len(boxes):
+            return replace(self, missing_since_s=self._missed(time_s)), (NONE, NONE)
+        steps, elapsed_s = _Steps.between(self.boxes, boxes), time_s - self.seen_s
+        which, found = self._assigned(steps, elapsed_s=elapsed_s, view=view)
+        velocities = self._velocities(which, steps.moves[:, which, found], elapsed_s.take(which))
+        return _Tracks(
+            self.numbers,
+            _with(self.boxes, which, boxes.take(found, axis=0)),
+            velocities=_with(self.velocities, which, velocities),
+            absent_s=self.absent_s,
             seen_s=_with(self.seen_s, which, time_s),
-            missing_since_s=_with(
-                np.where(is_first_miss, time_s, self.missing_since_s), which, np.nan
-            ),
-            views=_with(self.views, which, view),
-        )
+            missing_since_s=_with(self._missed(time_s), which, np.nan),
+            views=_with(self.views, which, view[None].repeat(len(which), axis=0)),
+        ), (which, found)
 
-    def _velocities(self, which: NDArray[np.intp], boxes: Boxes, time_s: float) -> Boxes:
+    def _assigned(self, steps: _Steps, *, elapsed_s: Times, view: View) -> Assignment:
+        """Which of N tracks are in which of M boxes; nobody need know what a small step costs."""
+        are_in_view = show_same_scene(self.views, view)
+        if steps.is_small() and are_in_view[0]:
+            return FIRST, FIRST
+        nearness = self._nearness(steps, elapsed_s)
+        nearness[~are_in_view] = 0
+        return assignment(nearness)
+
+    def _missed(self, time_s: float) -> Times:
+        """(N,) `missing_since_s` if nobody is there at that time."""
+        return np.where(self.are_missing(), self.missing_since_s, time_s)
+
+    def _velocities(self, which: NDArray[np.intp], moves: Moves, elapsed_s: Times) -> Boxes:
         """(M, 2) with a new look, which counts alike at any frame rate; the first counts whole."""
-        before = self.velocities[which]
-        elapsed_s = (time_s - self.seen_s[which])[:, None]
-        moved = centres(boxes) - centres(self.boxes[which])
-        measured = np.where(elapsed_s > 0, moved / np.maximum(elapsed_s, 1e-6), before)
-        before = np.where(np.isnan(before), measured, before)
-        share = 1 - np.exp(-np.maximum(elapsed_s, 0) / VELOCITY_MEMORY_S)
-        return (before + share * (measured - before)).astype(np.float32)
+        before = self.velocities.take(which, axis=0).T.astype(np.float64)
+        measured = moves / np.maximum(elapsed_s, 1e-6)
+        before = np.where(np.isnan(before) & (elapsed_s > 0), measured, before)
+        share = 1 - np.exp(np.maximum(elapsed_s, 0) / -VELOCITY_MEMORY_S)
+        return (before + share * (measured - before)).T.astype(np.float32)
 
-    def nearness(self, boxes: Boxes, *, time_s: float) -> Boxes:
-        """(N, M) how well (M, 4) boxes continue the tracks, 0 where they cannot."""
-        ahead_s = np.minimum(time_s - self.seen_s, HORIZON_S)[:, None]
-        is_new = np.isnan(self.velocities)
-        way = (np.where(is_new, np.float32(0), self.velocities) * ahead_s)[:, None, :]
-        there = centres(boxes)[None] - centres(self.boxes)[:, None]
-        share = (there * way).sum(2) / np.maximum((way * way).sum(2), 1e-6)
-        heights, now = _heights(self.boxes)[:, None], _heights(boxes)[None]
-        size = np.sqrt(heights * now)
-        beside = _lengths(there - _between(share, 0, 1)[..., None] * way) / size
-        beyond = _lengths(there - way) / size
-        growth = np.abs(np.log(now / heights))
-        is_missing = ~np.isnan(self.missing_since_s)[:, None]
+    def _nearness(self, steps: _Steps, elapsed_s: Times) -> Boxes:
+        """(N, M) how well steps to M boxes continue the tracks, 0 where they cannot."""
+        moves, heights, growths = steps
+        is_new = np.isnan(self.velocities[:, 0])
+        way = (self.velocities.T * np.minimum(elapsed_s, HORIZON_S))[..., None]
+        if np.count_nonzero(is_new):
+            way[:, is_new] = 0
+        share = _between(_products(moves, way) / np.maximum(_products(way, way), 1e-6), 0, 1)
+        beside = _lengths(moves - share * way) / heights
+        beyond = _lengths(moves - way) / heights
         stopped = np.minimum(beyond - beside, MAX_STOPPED)
-        cost = beside + STOPPED_COST * stopped + GROWTH_COST * growth + MISSING_COST * is_missing
-        possible = (cost <= MAX_COST) & (is_new[:, :1] | (beside <= REACH))
-        return np.where(possible, MAX_COST - cost, 0).astype(np.float32)
+        cost = beside + STOPPED_COST * stopped + GROWTH_COST * growths
+        if np.count_nonzero(are_missing := self.are_missing()):
+            cost += MISSING_COST * are_missing[:, None]
+        possible = (cost <= MAX_COST) & (is_new[:, None] | (beside <= REACH))
+        nearness: Boxes = (MAX_COST - cost).astype(np.float32)
+        nearness[~possible] = 0
+        return nearness
 
 
 class Tracker:
@@ -182,10 +247,8 @@ class Tracker:
     def state(self, number: int) -> dict[str, Any]:
         """What it knew at a mark, one of the last MARKS, as JSON can hold it."""
         state = self._marks[number]
-        arrays = {
-            field.name: _packed(getattr(state["tracks"], field.name)) for field in fields(_Tracks)
-        }
-        return state | {"tracks": arrays}
+        arrays = state["tracks"].arrays()
+        return state | {"tracks": {name: _packed(array) for name, array in arrays.items()}}
 
     def _state(self) -> dict[str, Any]:
         return {"tracks": self._tracks, "count": self._count, "before_s": self._before_s}
@@ -206,15 +269,13 @@ class Tracker:
         `view` is the frame's (see `view_of`); a frame without faces needs none.
         """
         tracks = self._tracks.remembered(time_s)
-        pairs = _assigned(tracks, faces.boxes, time_s=time_s, view=view)
-        which, found = np.array(pairs, np.intp).reshape(-1, 2).T
+        tracks, (which, found) = tracks.followed(faces.boxes, time_s=time_s, view=view)
         numbers = np.zeros(len(faces), np.int32)
         numbers[found] = tracks.numbers[which]
-        newcomers = np.flatnonzero(numbers == 0)
-        numbers[newcomers] = self._count + 1 + np.arange(len(newcomers))
-        self._count += len(newcomers)
-        tracks = tracks.after(which, faces.boxes[found], time_s=time_s, view=view)
-        if len(newcomers):
+        if len(found) < len(faces):
+            newcomers = np.flatnonzero(numbers == 0)
+            numbers[newcomers] = self._count + 1 + np.arange(len(newcomers))
+            self._count += len(newcomers)
             tracks += _Tracks.new(
                 numbers[newcomers],
                 faces.boxes[newcomers],
@@ -224,15 +285,6 @@ class Tracker:
             )
         self._tracks, self._before_s = tracks, time_s
         return replace(faces, tracks=numbers)
-
-
-def _assigned(tracks: _Tracks, boxes: Boxes, *, time_s: float, view: View) -> Pairs:
-    """Pairs of a track's and a box's index."""
-    if not len(tracks) or not len(boxes):
-        return []
-    nearness = tracks.nearness(boxes, time_s=time_s)
-    nearness[~show_same_scene(tracks.views, view)] = 0
-    return best_pairs(nearness, least=0.0)
 
 
 def _packed(array: NDArray[Any]) -> dict[str, Any]:
@@ -246,8 +298,12 @@ def _unpacked(packed: Mapping[str, Any]) -> NDArray[Any]:
     return np.frombuffer(content, np.dtype(packed["type"])).reshape(packed["shape"])
 
 
-def _with(array: NDArray[Any], which: NDArray[np.intp], values: Any) -> NDArray[Any]:
-    """A copy that has these values there."""
+def _with(
+    array: NDArray[Any], which: NDArray[np.intp], values: NDArray[Any] | float
+) -> NDArray[Any]:
+    """(N, …) with (M, …) values, or one, at M places in order, which most often are all."""
+    if len(which) == len(array) and isinstance(values, np.ndarray):
+        return values
     changed = array.copy()
     changed[which] = values
     return changed
@@ -259,13 +315,14 @@ def _between(values: NDArray[np.floating], least: float, most: float) -> NDArray
     return between
 
 
-def _heights(boxes: Boxes) -> Boxes:
-    """(N,) in px, at least 1."""
-    heights: Boxes = np.maximum(boxes[:, 3] - boxes[:, 1], np.float32(1))
-    return heights
+def _products(a: Moves, b: Moves) -> NDArray[np.floating]:
+    """(…,) scalar products of (2, …) vectors."""
+    parts = a * b
+    products: NDArray[np.floating] = parts[0] + parts[1]
+    return products
 
 
-def _lengths(vectors: NDArray[np.floating]) -> NDArray[np.floating]:
-    """(…,) of (…, 2): np.linalg.norm takes several times as long for few."""
-    lengths: NDArray[np.floating] = np.hypot(vectors[..., 0], vectors[..., 1])
+def _lengths(vectors: Moves) -> NDArray[np.floating]:
+    """(…,) of (2, …): np.linalg.norm takes several times as long for few."""
+    lengths: NDArray[np.floating] = np.hypot(vectors[0], vectors[1])
     return lengths

@@ -4,6 +4,8 @@ A cut puts another scene on the screen, and no face goes on across it. A flash o
 scene brighter, and while a track's face is hidden the scene stays what it was.
 """
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,7 @@ SAME_SCENE = 0.4
 
 # Of a picture whose levels differ less in the mean there is nothing to recognise.
 LEAST_CONTRAST = 1.0
+LEAST_LENGTH = LEAST_CONTRAST * math.sqrt(WIDTH * HEIGHT)
 
 # Alike to itself: for faces without pictures.
 NO_VIEW: View = np.eye(1, WIDTH * HEIGHT, dtype=np.float32)[0]
@@ -31,12 +34,11 @@ def view_of(frame: Frame) -> View:
     """The frame's view, from its green levels, which are most of its luma."""
     rgb = frame.rgb()
     step = max(1, min(frame.width, frame.height) // SAMPLED_ROWS)
-    sampled = np.ascontiguousarray(rgb[::step, ::step, 1])
-    small = cv2.resize(sampled, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(rgb[::step, ::step, 1], (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
     levels = small.astype(np.float32).ravel()
-    levels -= levels.mean()
-    length = max(float(np.linalg.norm(levels)), LEAST_CONTRAST * levels.size**0.5)
-    return levels / np.float32(length)
+    levels -= levels.sum() / levels.size
+    levels /= max(math.sqrt(levels.dot(levels)), LEAST_LENGTH)
+    return levels
 
 
 def show_same_scene(views: View, view: View) -> NDArray[np.bool_]:

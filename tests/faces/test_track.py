@@ -13,7 +13,8 @@ from emoscan.types import NO_TRACK, Faces
 SIDE_PX = 60.0
 
 
-def faces_at(*centres: tuple[float, float], side: float = SIDE_PX) -> Faces:
+def faces_at(*centres: tuple[float, float], side: float | NDArray[np.floating] = SIDE_PX) -> Faces:
+    """Squares, whose sides are one number or (N, 1) of them."""
     middle = np.array(centres, np.float32).reshape(-1, 2)
     count = len(middle)
     return Faces(
@@ -29,7 +30,7 @@ def numbers(
     tracker: Tracker,
     time_s: float,
     *centres: tuple[float, float],
-    side: float = SIDE_PX,
+    side: float | NDArray[np.floating] = SIDE_PX,
     view: View = NO_VIEW,
 ) -> list[int]:
     faces = faces_at(*centres, side=side)
@@ -214,6 +215,24 @@ def test_equal_times_are_no_division_by_zero() -> None:
     assert numbers(tracker, 1, (100, 100)) == [1]
     assert numbers(tracker, 1, (103, 100)) == [1]
     assert numbers(tracker, 1.04, (104, 100)) == [1]
+
+
+@pytest.mark.parametrize(("jump_px", "growth"), [(5, 0.05), (20, 0.1), (20, 0.4), (60, 0.2)])
+def test_one_face_is_followed_as_it_is_beside_another(jump_px: float, growth: float) -> None:
+    """Whatever is spared with one face alone: it jumps, changes its size, and is away at times."""
+    random = np.random.default_rng(2)
+    alone, beside = Tracker(), Tracker()
+    place, far_away = np.array([2000.0, 2000.0]), (90_000.0, 90_000.0)
+    assert numbers(beside, 0, far_away) == [1]
+    alone.update(faces_at(), time_s=0)
+    for n in range(1, 800):
+        place += random.normal(0, jump_px, 2)
+        side = SIDE_PX * np.exp(random.normal(0, growth))
+        shown = [(place[0], place[1])] if random.random() < 0.9 else []
+        one = numbers(alone, n / 25, *shown, side=side)
+        sides = np.array([SIDE_PX, side][: 1 + len(shown)])[:, None]
+        two = numbers(beside, n / 25, far_away, *shown, side=sides)
+        assert two == [1] + [number + 1 for number in one]
 
 
 def test_a_tracker_goes_on_from_a_state_as_the_one_before_would() -> None:
