@@ -9,7 +9,7 @@ import torch
 from emoscan import uploads
 from emoscan.media.picture import OnDemand
 from emoscan.types import Frame, Unreadable
-from emoscan.uploads import TOGETHER, Uploader, Uploads
+from emoscan.uploads import TOGETHER, Uploads
 from tests.pictures import ArrayPicture
 
 CPU = torch.device("cpu")
@@ -46,13 +46,13 @@ def test_no_more_are_taken_than_go_together() -> None:
 
 def test_a_batch_is_of_one_size_and_of_few_pixels(monkeypatch) -> None:
     sizes: list[list[tuple[int, ...]]] = []
-    send = Uploader.send
+    send = uploads.upload
 
-    def counted(self, images):
+    def counted(images, device):
         sizes.append([image.shape for image in images])
-        return send(self, images)
+        return send(images, device)
 
-    monkeypatch.setattr(uploads.Uploader, "send", counted)
+    monkeypatch.setattr(uploads, "upload", counted)
     wide, high = (6, 4), (4, 6)
     monkeypatch.setattr(uploads, "TOGETHER_PX", 3 * 24)
     places = [wide, wide, high, high, high, high, wide]

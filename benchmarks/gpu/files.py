@@ -54,19 +54,17 @@ class Case:
 
 def cases(bench: Bench) -> Iterator[Case]:
     """The most important first."""
-    streams = bench.effort.streams
-    last = streams[-1]
-    for number in streams:
+    most = max(bench.effort.streams)
+    for number in bench.effort.streams:
         yield Case(clip=FIRST, streams=number)
-        if number != last:
-            yield Case(clip=FIRST, streams=number, how="followed")
-    yield Case(clip=FIRST, streams=max(streams), shards=bench.effort.shards)
+    yield Case(clip=FIRST, streams=most, shards=bench.effort.shards)
     yield Case(clip=FIRST, streams=1, hwaccel="cuda")
-    yield Case(clip=FIRST, streams=last, how="followed")
     for clip in SOURCES:
         if clip != FIRST:
             yield Case(clip=clip, streams=1)
-            yield Case(clip=clip, streams=max(streams))
+            yield Case(clip=clip, streams=most)
+    for number in bench.effort.streams:
+        yield Case(clip=FIRST, streams=number, how="followed")
 
 
 @dataclass(slots=True)

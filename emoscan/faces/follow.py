@@ -9,7 +9,6 @@ would see it for longer than the whole cascade does: there it has to be surer, R
 and where either is not the face is gone.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -104,21 +103,28 @@ class FaceFollower:
         # Where each frame is a key frame, nothing is followed: the next block may begin before.
         follows = stride != 1
         self._start = self._start_following if follows else detector.start_frames
-        self._ahead = int(detector.works_ahead and not follows)
+        self._is_ahead = detector.works_ahead and not follows
         self._stride = stride or FIRST_STRIDE
         self._last: Frame | None = None
         self._last_faces = detector.no_faces()
         self._motions = unknown_motions(0)
 
     def find(self, items: Iterable[Item]) -> Iterator[list[Looked]]:
-        """The items, a block after the other, the frames among them with their faces."""
-        begun: deque[Callable[[], list[Looked]]] = deque()
+        """The items, a block after the other, the frames among them with their faces.
+
+        A GPU looks at the next block as soon as it has done all that is to do for the one before,
+        while whoever asked for that goes on with it.
+        """
+        before: Callable[[], list[Looked]] | None = None
         for block in self._blocks(items):
-            begun.append(_look_at(block, self._start))
-            if len(begun) > self._ahead:
-                yield begun.popleft()()
-        while begun:
-            yield begun.popleft()()
+            done = before() if before else None
+            before = _look_at(block, self._start)
+            if not self._is_ahead:
+                done, before = before(), None
+            if done is not None:
+                yield done
+        if before:
+            yield before()
 
     def _blocks(self, items: Iterable[Item]) -> Iterator[list[Item]]:
         block: list[Item] = []

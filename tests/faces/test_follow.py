@@ -351,18 +351,17 @@ def test_moving_portraits_are_followed_as_they_are_detected() -> None:
         assert one.faces.landmarks[0] == pytest.approx(other.faces.landmarks[0], abs=4)
 
 
-@pytest.mark.parametrize(("works_ahead", "ahead"), [(True, 1), (False, 0)])
-def test_where_nothing_is_followed_a_gpu_begins_the_next_block_before(
-    works_ahead: bool, ahead: int
+@pytest.mark.parametrize(("works_ahead", "started"), [(True, [2, 3, 4, 4]), (False, [1, 2, 3, 4])])
+def test_where_nothing_is_followed_a_gpu_begins_the_next_block_before_the_last_is_passed_on(
+    works_ahead: bool, started: list[int]
 ) -> None:
     detector = TrueDetector(STILL, works_ahead=works_ahead)
     frames = [frame(index) for index in range(3 * BLOCK_FRAMES + 5)]
     found = FaceFollower(detector, stride=1).find(frames)  # type: ignore[arg-type]
-    started, seen = list[int](), list[int]()
-    for block in found:
-        started.append(len(detector.started))
+    seen = list[int]()
+    for block, count in zip(found, started, strict=True):
+        assert len(detector.started) == count
         seen += [looked.frame.index for looked in block if isinstance(looked, LookedAt)]
-    assert started == [1 + ahead, 2 + ahead, 3 + ahead, 4]
     assert seen == list(range(len(frames)))
 
 
