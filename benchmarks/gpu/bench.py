@@ -33,7 +33,7 @@ class Effort:
     copied_mb: int = 256
     frames: int = 360
     plain_frames: int = 32
-    frames_s: float = 32
+    frames_s: float = 42
     batches: tuple[int, ...] = (64, 256, 1024, 4096, 16384)
     batch_s: float = 0.2
     files_s: float = 80

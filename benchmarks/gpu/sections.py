@@ -10,9 +10,9 @@ from benchmarks.gpu.bench import Bench
 SECTIONS = {
     "machine": "benchmarks.gpu.machine:measure_machine",
     "frames": "benchmarks.gpu.frames:measure_frames",
-    "classifier": "benchmarks.gpu.classifier:measure_classifier",
     "files": "benchmarks.gpu.files:measure_files",
     "parity": "benchmarks.gpu.parity:measure_parity",
+    "classifier": "benchmarks.gpu.classifier:measure_classifier",
 }
 # Of the results, where a section fills another part than the one of its name.
 PARTS = {"machine": ("machine", "versions", "rates")}
