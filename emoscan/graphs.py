@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from emoscan.lanes import Lane, stream, turn
-from emoscan.runtime import remember_to_ask
+from emoscan.runtime import is_out_of_memory, remember_to_ask
 
 # The first calls of a shape run as they come: libraries choose their kernels then, and most shapes
 # of photos are never met again. So many shapes are counted at once.
@@ -49,8 +49,9 @@ class Replayed:
         self._kept = kept
         self._calls: OrderedDict[Key, int] = OrderedDict()
         self._recorded: OrderedDict[Key, _Recording] = OrderedDict()
+        self._device: torch.device | None = None
         self._pool: Any = None
-        self._has_failed = False
+        self._lacked_memory = self._has_failed = False
         remember_to_ask(self)
 
     def __call__(self, work: Work, given: Given, *settings: Hashable) -> tuple[Tensor, ...]:
@@ -60,21 +61,23 @@ class Replayed:
             return work(*given, *settings)
         if torch.cuda.current_stream(device) != stream(device, self._lane):
             raise ValueError(f"This is recorded in its turn, in the lane {self._lane}")
+        self._device = device
         recording = self._recording(work, given, settings)
         return work(*given, *settings) if recording is None else recording.replay(given)
 
     def forget(self) -> bool:
         """Give the memory of all recordings back; whether there was any."""
-        if not self._recorded:
+        if self._device is None:  # it has never met a GPU
             self._calls.clear()
             return False
-        device = next(iter(self._recorded.values())).device
-        with turn(device, self._lane):
-            torch.cuda.synchronize(device)  # what still runs reads that memory
+        with turn(self._device, self._lane):
+            had = bool(self._recorded)
+            if had:
+                torch.cuda.synchronize(self._device)  # what still runs reads that memory
             self._recorded.clear()
             self._calls.clear()
             self._pool = None  # torch does not take up memory again that nobody records in
-        return True
+        return had
 
     def _recording(
         self, work: Work, given: Given, settings: tuple[Hashable, ...]
@@ -88,19 +91,35 @@ class Replayed:
             return None
         self._pool = self._pool or torch.cuda.graph_pool_handle()
         try:
-            recording = _Recording(lambda *its: work(*its, *settings), given, self._pool)
+            own = stream(device, self._lane, records=True)
+            recording = _Recording(lambda *its: work(*its, *settings), given, self._pool, own)
         except RuntimeError as error:
-            # Nothing is lost but time, and what failed once would fail again.
-            warnings.warn(f"The GPU's work is not recorded: {error}", stacklevel=2)
-            _give_up(device, self._pool)
-            self.forget()
-            self._has_failed = True
+            self._take(error, device)
             return None
+        except BaseException:  # an interrupt
+            self._abandon(device)
+            raise
         if len(self._recorded) == self._kept:
             torch.cuda.synchronize(device)  # what still runs reads its memory
             self._recorded.popitem(last=False)
         self._recorded[key] = recording
         return recording
+
+    def _take(self, error: RuntimeError, device: torch.device) -> None:
+        """Go on unrecorded, which loses nothing but time; what failed once would fail again.
+
+        Where memory lacks, it may be there the next time.
+        """
+        lacks_memory = is_out_of_memory(error)
+        self._has_failed = self._lacked_memory or not lacks_memory
+        self._lacked_memory = self._lacked_memory or lacks_memory
+        if self._has_failed:
+            warnings.warn(f"The GPU's work is not recorded: {error}", stacklevel=4)
+        self._abandon(device)
+
+    def _abandon(self, device: torch.device) -> None:
+        _give_up(device, self._pool)
+        self.forget()
 
     def _is_new(self, key: Key) -> bool:
         """Count a call; one that comes after CALLS_BEFORE others is not new, and counted anew."""
@@ -174,18 +193,21 @@ def _give_up(device: torch.device, pool: Any) -> None:
 class _Recording:
     """One shape's; its memory is the same at each replay."""
 
-    def __init__(self, work: Work, given: Given, pool: Any) -> None:
-        self.device = given[0].device
+    def __init__(self, work: Work, given: Given, pool: Any, own: torch.cuda.Stream) -> None:
         self._given = tuple(its.clone() for its in given)
         self._graph = torch.cuda.CUDAGraph()
+        lane = torch.cuda.current_stream(own.device)
         work(*self._given)  # this thread's libraries get ready, which cannot be recorded
-        _make_room(self.device)
-        # Other threads go on with their work on the device meanwhile.
-        self._graph.capture_begin(pool=pool, capture_error_mode="thread_local")
-        try:
-            self._out = work(*self._given)
-        finally:
-            self._graph.capture_end()
+        _make_room(own.device)
+        own.wait_stream(lane)
+        with torch.cuda.stream(own):
+            # Other threads go on with their work on the device meanwhile.
+            self._graph.capture_begin(pool=pool, capture_error_mode="thread_local")
+            try:
+                self._out = work(*self._given)
+            finally:
+                self._graph.capture_end()
+        lane.wait_stream(own)
 
     def replay(self, given: Given) -> tuple[Tensor, ...]:
         for its, there in zip(given, self._given, strict=True):

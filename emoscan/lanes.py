@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import Enum
 from functools import cache
-from threading import BoundedSemaphore, RLock
+from threading import BoundedSemaphore, Lock, RLock
 
 import torch
 
 # Threads that gave work side by side waited for Python's interpreter at each of hundreds of steps,
 # and were slower together than one alone. Copies of pictures go there beside it.
 _TURNS = RLock()
+_MAKING = Lock()
 
 
 # Of several videos so many threads prepare work for a GPU and read what it says: more of them would
@@ -41,13 +42,35 @@ def turn(device: torch.device, lane: Lane) -> AbstractContextManager[None]:
 
 @contextmanager
 def _turn(device: torch.device, lane: Lane) -> Iterator[None]:
-    with _TURNS, torch.cuda.stream(stream(device, lane)):
+    with _TURNS, in_lane(device, lane):
         yield
 
 
+def in_lane(device: torch.device, lane: Lane) -> AbstractContextManager[object]:
+    """Work goes into the lane, whoever else gives any: for those that wait for it in between."""
+    if device.type != "cuda":
+        return nullcontext()
+    return torch.cuda.stream(stream(device, lane))
+
+
+def nobody_else() -> AbstractContextManager[object]:
+    """While this is held it is nobody's turn: nothing is being recorded."""
+    return _TURNS
+
+
+def stream(device: torch.device, lane: Lane, *, records: bool = False) -> torch.cuda.Stream:
+    """The same one in every call: torch has 32 of each priority, and then the first ones again.
+
+    What is recorded for a lane is recorded in another one, with `records`: memory that other
+    threads give back meanwhile is marked in the streams that have used it, which may not be in one
+    that is being recorded.
+    """
+    with _MAKING:
+        return _stream(device, lane, records)
+
+
 @cache
-def stream(device: torch.device, lane: Lane) -> torch.cuda.Stream:
-    """The same one in every call: torch has 32 of each priority, and then the first ones again."""
+def _stream(device: torch.device, lane: Lane, records: bool) -> torch.cuda.Stream:
     return torch.cuda.Stream(device, priority=lane.value[1])
 
 

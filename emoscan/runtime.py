@@ -17,6 +17,7 @@ from weakref import WeakSet
 import torch
 
 from emoscan.errors import MissingPartError, UsageError
+from emoscan.lanes import nobody_else
 from emoscan.options import Backend, Precision
 
 T = TypeVar("T")
@@ -318,7 +319,8 @@ def halving_on_out_of_memory(run: Callable[[int], T], size: int) -> T:
             raise error
         gc.collect()
         if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+            with nobody_else():
+                torch.cuda.empty_cache()
         # Once: `run` itself may keep for speed what it then lacks.
         has_given_back = has_given_back or again
         size = size if again else (size + 1) // 2

@@ -115,7 +115,7 @@ def on_its_way_back(numbers: Tensor) -> Callable[[], NDArray[np.float32]]:
     The device may be given other work meanwhile, which may write over the numbers there.
     """
     if not numbers.is_cuda:
-        return numbers.numpy
+        return numbers.cpu().numpy
     pinned = torch.empty(numbers.shape, dtype=numbers.dtype, pin_memory=True)
     pinned.copy_(numbers, non_blocking=True)
     done = torch.cuda.Event(blocking=True)  # the cores have other things to do

@@ -22,7 +22,7 @@ from emoscan.options import Precision, RunOptions, ScanOptions
 from emoscan.runtime import choose_runtime
 from emoscan.timeline.records import FaceRecord
 from emoscan.types import Faces, Frame
-from emoscan.uploads import TOGETHER, Uploads
+from emoscan.uploads import TOGETHER, Uploads, on_its_way_back, upload
 from tests.faces.test_device_cascade import alike
 from tests.faces.test_mtcnn import MIN_FACE_PX, iou, scenes
 
@@ -159,6 +159,35 @@ def test_little_memory_costs_time_and_no_face(cuda) -> None:
         torch.cuda.set_per_process_memory_fraction(1.0)
     for _ in range(CALLS_BEFORE + 2):
         assert alike(scarce.detect(images, min_faces_px=sides), wanted, atol=0.5)
+
+
+def test_what_others_give_back_meanwhile_is_no_part_of_a_recording(cuda) -> None:
+    """Memory that the lane has used is marked there when it is given back, and asked for again."""
+    with turn(cuda, Lane.FACES):
+        brought = [on_its_way_back(torch.ones(1000, device=cuda)) for _ in range(40)]
+        pixels = [upload([np.ones((64, 64, 3), np.uint8)], cuda)[0] for _ in range(40)]
+        for its in pixels:
+            its.taken().float().sum()
+
+    def give_back() -> None:
+        for _ in range(10):
+            if brought:
+                brought.pop()().sum()
+                pixels.pop()
+            torch.empty(1000, pin_memory=True)
+            torch.empty(64 * 64 * 3, dtype=torch.uint8, device=cuda)
+
+    def work(given: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(give_back).result()
+        return (given + 1,)
+
+    replayed, given = Replayed(Lane.FACES, kept=2), torch.zeros(3, device=cuda)
+    torch.cuda.synchronize()
+    for _ in range(CALLS_BEFORE + 3):
+        with turn(cuda, Lane.FACES):
+            assert replayed(work, (given,))[0].tolist() == [1, 1, 1]
+    assert replayed._recorded and not replayed._has_failed
 
 
 def test_recordings_go_and_come_when_memory_runs_out(cuda) -> None:

@@ -9,7 +9,7 @@ import torch
 from emoscan import uploads
 from emoscan.media.picture import OnDemand
 from emoscan.types import Frame, Unreadable
-from emoscan.uploads import TOGETHER, Uploads
+from emoscan.uploads import TOGETHER, Uploads, on_its_way_back
 from tests.pictures import ArrayPicture
 
 CPU = torch.device("cpu")
@@ -76,3 +76,16 @@ def test_pictures_that_may_not_be_written_are_left_alone() -> None:
     pixels.flags.writeable = False
     there = Uploads().of(Frame("a.png", 0, None, 6, 4, ArrayPicture(pixels)), CPU).taken()
     assert np.array_equal(there.numpy(), pixels)
+
+
+def test_what_comes_back_from_other_devices_comes_through_the_main_memory() -> None:
+    """As from Apple's GPUs, whose tensors NumPy cannot read."""
+
+    class Elsewhere:
+        is_cuda = False
+
+        def cpu(self) -> torch.Tensor:
+            return torch.arange(3.0)
+
+    assert on_its_way_back(Elsewhere())().tolist() == [0, 1, 2]  # type: ignore[arg-type]
+    assert on_its_way_back(torch.ones(2))().tolist() == [1, 1]

@@ -94,6 +94,7 @@ class EmotionClassifier:
 
         return halving_on_out_of_memory(seen, len(frames))()
 
+    @torch.inference_mode()
     def _by_batch(self, crops: torch.Tensor) -> Emotions:
         device = self._runtime.device
         most = GPU_BATCH_CROPS if self._runtime.keeps_pictures else BATCH_CROPS
@@ -106,7 +107,6 @@ class EmotionClassifier:
 
         return Emotions(halving_on_out_of_memory(classified, most)())
 
-    @torch.inference_mode()
     def _probabilities(self, crops: torch.Tensor) -> torch.Tensor:
         """(N, 7) of (N, side, side) uint8 crops."""
         return self._of_inputs(to_input(crops, self.about.normalisation))

@@ -48,7 +48,10 @@ class Slots:
         return Slots(_taken(self.boxes, places), _taken(self.out, places), filled)
 
     def best_first(self, *, later_first: bool = False) -> Tensor:
-        """(B, K) the slots by score; of equal ones the earlier, or the later, is the better."""
+        """(B, K) the slots by score; of equal ones the earlier, or the later, is the better.
+
+        They lie as the network before scored them, where the host has them by their places.
+        """
         scores = self.scores
         if not later_first:
             return scores.argsort(dim=1, descending=True, stable=True)

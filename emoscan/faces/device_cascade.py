@@ -55,7 +55,7 @@ from emoscan.faces.device_pyramid import Plan, levels_of, plan
 from emoscan.faces.networks import LANDMARK_NUMBERS, Network, Networks
 from emoscan.faces.resample import Resampling
 from emoscan.graphs import Replayed
-from emoscan.lanes import Lane, turn
+from emoscan.lanes import Lane, in_lane, turn
 from emoscan.runtime import halving_on_out_of_memory, is_out_of_memory
 from emoscan.types import Frame
 from emoscan.uploads import UPLOADS, Upload, on_its_way_back, to_device
@@ -240,7 +240,7 @@ class DeviceCascade:
         self, pictures: Sequence[DevicePicture], its_plan: Plan, threshold: float
     ) -> Candidates:
         """The same with room for any number of boxes, which the host suppresses."""
-        with turn(self._device, Lane.PICTURES):
+        with in_lane(self._device, Lane.PICTURES):
             given = torch.stack([picture.upload.taken() for picture in pictures])
             out, sums = self._proposals(given, its_plan)
             found = _proposed_to_host(out, its_plan)

@@ -110,21 +110,31 @@ class FaceFollower:
         self._motions = unknown_motions(0)
 
     def find(self, items: Iterable[Item]) -> Iterator[list[Looked]]:
-        """The items, a block after the other, the frames among them with their faces.
-
-        A GPU looks at the next block as soon as it has done all that is to do for the one before,
-        while whoever asked for that goes on with it.
-        """
-        before: Callable[[], list[Looked]] | None = None
+        """The items, a block after the other, the frames among them with their faces."""
+        if self._is_ahead:
+            yield from self._find_ahead(items)
+            return
         for block in self._blocks(items):
-            done = before() if before else None
-            before = _look_at(block, self._start)
-            if not self._is_ahead:
-                done, before = before(), None
-            if done is not None:
-                yield done
-        if before:
-            yield before()
+            yield _look_at(block, self._start)()
+
+    def _find_ahead(self, items: Iterable[Item]) -> Iterator[list[Looked]]:
+        """The same, by a GPU that looks at the next block while this one is passed on.
+
+        It begins when all is done that is to do for the one before: else what little that is would
+        wait for its turn among whole pictures. An error comes after all that came before it.
+        """
+        begun: list[Callable[[], list[Looked]]] = []
+        try:
+            for block in self._blocks(items):
+                done = [begun.pop()()] if begun else []
+                try:
+                    begun.append(_look_at(block, self._start))
+                finally:
+                    yield from done
+        except Exception:
+            yield from (found() for found in begun)
+            raise
+        yield from (found() for found in begun)
 
     def _blocks(self, items: Iterable[Item]) -> Iterator[list[Item]]:
         block: list[Item] = []

@@ -1,6 +1,6 @@
 """Following: its logic with a detector that knows the truth, and itself on moving portraits."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -363,6 +363,37 @@ def test_where_nothing_is_followed_a_gpu_begins_the_next_block_before_the_last_i
         assert len(detector.started) == count
         seen += [looked.frame.index for looked in block if isinstance(looked, LookedAt)]
     assert seen == list(range(len(frames)))
+
+
+@pytest.mark.parametrize("works_ahead", [True, False])
+def test_an_error_comes_after_all_that_came_before_it(works_ahead: bool) -> None:
+    detector = TrueDetector(STILL, works_ahead=works_ahead)
+
+    def broken() -> Iterator[Frame]:
+        yield from (frame(index) for index in range(2 * BLOCK_FRAMES + 3))
+        raise OSError("the disk is gone")
+
+    found = FaceFollower(detector, stride=1).find(broken())  # type: ignore[arg-type]
+    assert [len(next(found)) for _ in range(2)] == [BLOCK_FRAMES] * 2
+    with pytest.raises(OSError, match="gone"):
+        next(found)
+
+
+def test_a_block_that_cannot_begin_ends_what_came_before_it(monkeypatch) -> None:
+    detector = TrueDetector(STILL, works_ahead=True)
+    start = detector.start_frames
+
+    def failing(frames: Sequence[Frame]) -> Callable[[], list[Faces]]:
+        if frames[0].index:
+            raise RuntimeError("no device")
+        return start(frames)
+
+    detector.start_frames = failing  # type: ignore[method-assign]
+    frames = [frame(index) for index in range(2 * BLOCK_FRAMES)]
+    found = FaceFollower(detector, stride=1).find(frames)  # type: ignore[arg-type]
+    assert len(next(found)) == BLOCK_FRAMES
+    with pytest.raises(RuntimeError, match="no device"):
+        next(found)
 
 
 def test_where_faces_are_followed_blocks_come_one_after_the_other() -> None:
