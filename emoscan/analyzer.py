@@ -12,7 +12,6 @@ from emoscan.faces.follow import FaceFollower, Item, Looked, LookedAt, look_at
 from emoscan.faces.mtcnn import FaceDetector
 from emoscan.faces.track import Tracker
 from emoscan.faces.view import NO_VIEW, view_of
-from emoscan.lanes import at_work
 from emoscan.media.ahead import read_ahead
 from emoscan.options import RunOptions, ScanOptions
 from emoscan.runtime import (
@@ -20,7 +19,6 @@ from emoscan.runtime import (
     give_back_memory,
     photo_workers,
     serving_runtime,
-    switching_often,
 )
 from emoscan.timeline.records import FaceRecord, frame_records, unreadable_record
 from emoscan.types import Unreadable
@@ -56,8 +54,8 @@ class Analyzer:
             max_faces=options.max_faces,
         )
         self._stride = as_run(options, self.runtime).detector_stride
-        # A GPU works for one thread at a time, while others read photos.
-        self._turns = nullcontext() if self.runtime.device.type == "cpu" else Lock()
+        # A GPU looks at one batch of photos at a time, while other threads read the next ones.
+        self._one_batch = nullcontext() if self.runtime.device.type == "cpu" else Lock()
         self.photo_threads = photo_workers()
         self._batch_size = run.batch_size
         give_back_memory()
@@ -81,13 +79,13 @@ class Analyzer:
     def _rows_of_uploaded(
         self, items: Iterable[Item], tracker: Tracker, borders: Sequence[int]
     ) -> Generator[list[FaceRecord]]:
-        """The same: while one block is tracked, classified and written, a GPU looks at the next.
+        """The same, by a GPU that where nothing is followed looks at the next block meanwhile.
 
-        All of that gives work to the GPU from one thread, for two would wait for each other at each
-        step. Another one has the pictures on their way there.
+        One thread gives it all of a video's work, for two would wait for each other at each step of
+        Python. Another one brings the pictures there.
         """
         uploads = UPLOADS.ahead(items, self.runtime.device)
-        with switching_often(), closing(read_ahead(uploads, depth=UPLOADS_AHEAD)) as ahead:
+        with closing(read_ahead(uploads, depth=UPLOADS_AHEAD)) as ahead:
             yield from self._rows_of(
                 self._faces_of_video(chain.from_iterable(ahead), borders), tracker
             )
@@ -107,9 +105,7 @@ class Analyzer:
             if segment != marked:
                 tracker.mark(segment)
                 marked = segment
-            with at_work(self.runtime.device):
-                rows = self._classified([_tracked(looked, tracker) for looked in block])
-            yield rows
+            yield self._classified([_tracked(looked, tracker) for looked in block])
 
     def _faces_of_video(
         self, items: Iterable[Item], borders: Sequence[int]
@@ -121,7 +117,7 @@ class Analyzer:
 
     def photo_rows(self, items: Sequence[Item]) -> list[FaceRecord]:
         """Rows of one batch of photos, in their order; `photo_threads` threads may ask at once."""
-        with self._turns:
+        with self._one_batch:
             return self._classified(look_at(items, self._detector.detect_frames))
 
     def _classified(self, block: Sequence[Looked]) -> list[FaceRecord]:

@@ -23,7 +23,7 @@ MOST_CUT_PX = 2**24
 # Around squares so many cells more are cut out as make a whole number of these: few sizes.
 CELLS_STEP = 16
 # Of one kind and of as many squares each; those of a video are of few kinds at a time.
-KEPT_RECORDINGS = 32
+KEPT_VIEWS = 32
 # BT.601's luma as OpenCV computes it, in 2^14ths.
 LUMA, LUMA_BITS = (4899, 9617, 1868), 14
 
@@ -50,7 +50,7 @@ class SquareViewer:
         self._network = network
         self._out_px = out_px
         self._gray = gray
-        self._replayed = ReplayedBatches(kept=KEPT_RECORDINGS)
+        self._replayed = ReplayedBatches(kept=KEPT_VIEWS)
 
     def __call__(
         self,
@@ -80,7 +80,7 @@ class SquareViewer:
                 found.append(seen[: len(part)])
         if len(rows) == 1:
             return found[0]
-        order = torch.from_numpy(np.argsort(np.concatenate(rows))).to(found[0].device)
+        order = _there(np.argsort(np.concatenate(rows)), found[0].device)
         return torch.cat(found)[order]
 
     def _see(self, pixels: Tensor, places: Tensor, *settings: Any) -> Tensor:
@@ -89,20 +89,6 @@ class SquareViewer:
             _Cut(pixels, places), kind, count=kind.fineness * self._out_px, gray=self._gray
         )
         return self._network(_averaged(levels, kind.fineness))
-
-
-def cut_squares(
-    pictures: Sequence[Tensor],
-    *,
-    frames: NDArray[np.int64],
-    squares: NDArray[np.float64],
-    out_px: int,
-    gray: bool = False,
-    turns_deg: NDArray[np.float64] | None = None,
-) -> Tensor:
-    """The squares themselves, as a `SquareViewer` has them."""
-    viewer = SquareViewer(lambda levels: levels, out_px=out_px, gray=gray)
-    return viewer(pictures, frames=frames, squares=squares, turns_deg=turns_deg)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,15 +212,17 @@ class _Cut:
 
 
 def _sent(numbers: NDArray[np.float32], device: torch.device) -> Tensor:
-    """(M, …) there, of (N, …): the last one again and again, so that few sizes are recorded.
+    """(M, …) there, of (N, …): the last one again and again, so that few sizes are recorded."""
+    if device.type == "cuda":
+        beyond = np.repeat(numbers[-1:], size_for(len(numbers)) - len(numbers), axis=0)
+        numbers = np.concatenate([numbers, beyond])
+    return _there(numbers, device)
 
-    The host goes on before they have arrived.
-    """
-    if device.type != "cuda":
-        return torch.from_numpy(numbers)
-    beyond = np.repeat(numbers[-1:], size_for(len(numbers)) - len(numbers), axis=0)
-    pinned = torch.from_numpy(np.concatenate([numbers, beyond])).pin_memory()
-    return pinned.to(device, non_blocking=True)
+
+def _there(numbers: NDArray[Any], device: torch.device) -> Tensor:
+    """On the device, for what it does next; the host goes on before they have arrived."""
+    here = torch.from_numpy(numbers)
+    return here.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else here
 
 
 def _sampled(cut: _Cut, kind: _Kind, *, count: int, gray: bool) -> Tensor:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from enum import Enum
 from functools import cache
-from threading import BoundedSemaphore, Lock, RLock
+from threading import Lock, RLock
 
 import torch
 
@@ -14,17 +14,11 @@ _TURNS = RLock()
 _MAKING = Lock()
 
 
-# Of several videos so many threads prepare work for a GPU and read what it says: more of them would
-# mostly hand Python's interpreter to each other.
-AT_WORK = 2
-_AT_WORK = BoundedSemaphore(AT_WORK)
-
-
 class Lane(Enum):
     """A queue of a GPU, which works through several at a time; all videos share them.
 
     In `FACES` little is to be done, and somebody waits for it: it goes before what is next in
-    `PICTURES`. The values are torch's priorities.
+    `PICTURES`. Each value ends in torch's priority.
     """
 
     COPIES = ("copies", 0)
@@ -35,7 +29,7 @@ class Lane(Enum):
 def turn(device: torch.device, lane: Lane) -> AbstractContextManager[None]:
     """One thread at a time gives work, which goes into the lane; elsewhere than on CUDA all do.
 
-    Nobody waits for the device, or for memory that others hold, while it is their turn.
+    What it gives is waited for after the turn.
     """
     return _turn(device, lane) if device.type == "cuda" else nullcontext()
 
@@ -47,7 +41,7 @@ def _turn(device: torch.device, lane: Lane) -> Iterator[None]:
 
 
 def in_lane(device: torch.device, lane: Lane) -> AbstractContextManager[object]:
-    """Work goes into the lane, whoever else gives any: for those that wait for it in between."""
+    """Work goes into the lane without a turn: for those that wait for the device in between."""
     if device.type != "cuda":
         return nullcontext()
     return torch.cuda.stream(stream(device, lane))
@@ -72,11 +66,3 @@ def stream(device: torch.device, lane: Lane, *, records: bool = False) -> torch.
 @cache
 def _stream(device: torch.device, lane: Lane, records: bool) -> torch.cuda.Stream:
     return torch.cuda.Stream(device, priority=lane.value[1])
-
-
-def at_work(device: torch.device) -> AbstractContextManager[object]:
-    """AT_WORK threads at a time look at frames by a GPU, each at one block of them.
-
-    Nobody waits there for other frames, or is at work twice.
-    """
-    return _AT_WORK if device.type == "cuda" else nullcontext()

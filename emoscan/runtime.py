@@ -4,8 +4,8 @@ import ctypes
 import gc
 import platform
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
@@ -27,8 +27,6 @@ LIBRARIES = ("torch", "openvino", "av", "opencv-python-headless", "facenet-pytor
 
 # Each holds a batch of photos and its pyramids in memory.
 MOST_PHOTO_WORKERS = 8
-
-SWITCH_S = 0.0002
 
 
 class HoldsMemory(Protocol):
@@ -255,43 +253,6 @@ def _note(name: str) -> str:
         if name.startswith("cpu")
         else (f"Running on {name}.")
     )
-
-
-class _Switching:
-    """How many want Python's threads to take turns SWITCH_S apart, and how it was before them."""
-
-    def __init__(self) -> None:
-        self._changing = Lock()
-        self._wanted_by = 0
-        self._before_s = 0.0
-
-    @contextmanager
-    def often(self) -> Iterator[None]:
-        """See `switching_often`."""
-        with self._changing:
-            if not self._wanted_by:
-                self._before_s = sys.getswitchinterval()
-                sys.setswitchinterval(SWITCH_S)
-            self._wanted_by += 1
-        try:
-            yield
-        finally:
-            with self._changing:
-                self._wanted_by -= 1
-                if not self._wanted_by:
-                    sys.setswitchinterval(self._before_s)
-
-
-_SWITCHING = _Switching()
-
-
-def switching_often() -> AbstractContextManager[None]:
-    """Python's threads take turns SWITCH_S apart, until the last one that wants it is done.
-
-    Whoever gives work to a GPU lets go of the interpreter at each step. To get it back from another
-    thread that computes takes 5 ms by default, as long as a hundred such steps.
-    """
-    return _SWITCHING.often()
 
 
 def give_back_memory() -> None:

@@ -32,11 +32,11 @@ class Upload:
         """The pixels, for the work that this thread gives to the device from now on."""
         if not self.pixels.is_cuda:
             return self.pixels
-        stream = torch.cuda.current_stream(self.pixels.device)
-        if stream not in self.streams:
+        lane = torch.cuda.current_stream(self.pixels.device)
+        if lane not in self.streams:
             # Else what comes next could get this memory while that work still reads it.
-            self.pixels.record_stream(stream)
-            self.streams += (stream,)
+            self.pixels.record_stream(lane)
+            self.streams += (lane,)
         return self.pixels
 
 
@@ -110,9 +110,9 @@ def _most(size: tuple[int, int]) -> int:
 
 
 def on_its_way_back(numbers: Tensor) -> Callable[[], NDArray[np.float32]]:
-    """A copy of what the device works out, (…) float32; whoever calls for it waits for it.
+    """What the device works out, (…) float32, brought here; whoever calls for it waits for it.
 
-    The device may be given other work meanwhile, which may write over the numbers there.
+    A GPU may be given other work meanwhile, which may write over the numbers there.
     """
     if not numbers.is_cuda:
         return numbers.cpu().numpy

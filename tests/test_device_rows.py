@@ -1,7 +1,5 @@
 """Tables are the same where pictures stay on the device; here the device is the CPU."""
 
-import sys
-
 import numpy as np
 import pytest
 
@@ -9,7 +7,7 @@ import emoscan
 from emoscan.emotion.classifier import EmotionClassifier
 from emoscan.faces.mtcnn import FaceDetector
 from emoscan.options import Backend, Precision, RunOptions, ScanOptions
-from emoscan.runtime import Runtime, choose_runtime, switching_often
+from emoscan.runtime import Runtime, choose_runtime
 from emoscan.timeline.records import FaceRecord
 from emoscan.timeline.schema import Origin
 from emoscan.types import Frame
@@ -73,13 +71,3 @@ def test_frames_without_faces_have_no_probabilities(monkeypatch) -> None:
     frames = [Frame("a", i, 0.0, 80, 60, ArrayPicture(pixels)) for i in range(2)]
     found = classifier.classify(frames, [detector.no_faces()] * 2)
     assert [emotions.probabilities.shape for emotions in found] == [(0, 7), (0, 7)]
-
-
-def test_threads_take_turns_often_until_the_last_one_is_done() -> None:
-    before = sys.getswitchinterval()
-    with switching_often():
-        assert sys.getswitchinterval() < before / 5
-        with switching_often():
-            pass
-        assert sys.getswitchinterval() < before / 5
-    assert sys.getswitchinterval() == pytest.approx(before)

@@ -1,6 +1,7 @@
 """Squares cut by torch are those that OpenCV cuts."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -9,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from emoscan import device_squares
-from emoscan.device_squares import cut_squares, grids_of
+from emoscan.device_squares import SquareViewer, grids_of
+from emoscan.graphs import SIZES
 from emoscan.squares import cut_square, grid_of
 
 SIDES = (11.3, 23.9, 40.0, 59.9, 77.7, 97.2, 150.0, 230.4, 301.0)
@@ -43,6 +45,13 @@ def by_opencv(
         for frame, (left, top, side), turn in zip(frames, *places(), strict=True)
     ]
     return np.stack(crops).reshape(len(crops), 24, 24, -1).transpose(0, 3, 1, 2).astype(np.float32)
+
+
+def cut_squares(
+    pictures: Sequence[torch.Tensor], *, out_px: int, gray: bool = False, **where: Any
+) -> torch.Tensor:
+    """What a network would see."""
+    return SquareViewer(lambda levels: levels, out_px=out_px, gray=gray)(pictures, **where)
 
 
 @pytest.mark.parametrize("gray", [False, True])
@@ -92,3 +101,8 @@ def test_grids_of_many_are_those_of_each() -> None:
         assert [getattr(grids, name)[row] for name in alone._fields] == pytest.approx(
             list(alone), abs=1e-9
         )
+
+
+def test_no_more_go_together_than_are_recorded() -> None:
+    parts = device_squares._parts(np.arange(2500), np.full(2500, 64))
+    assert [*map(len, parts)] == [SIZES[-1], SIZES[-1], 2500 - 2 * SIZES[-1]]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-EMPTY_SCORE = -1.0  # below all
+from emoscan.faces.candidates import NO_SCORE
 
 # Boxes of a frame are compared with each other, so many pairs at once: about 20 bytes each.
 MOST_PAIRS = 2**24
@@ -30,8 +30,8 @@ class Slots:
 
     @property
     def scores(self) -> Tensor:
-        """(B, K) of a face; EMPTY_SCORE where there is none."""
-        return torch.where(self.filled, face_scores(self.out, dim=2), EMPTY_SCORE)
+        """(B, K) of a face; NO_SCORE where there is none."""
+        return torch.where(self.filled, face_scores(self.out, dim=2), NO_SCORE)
 
     def moved(self, *, inclusive_px: int) -> Tensor:
         """(B, K, 4) boxes after their offsets; sides count `inclusive_px` more than x1 - x0."""

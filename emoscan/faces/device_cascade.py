@@ -63,8 +63,10 @@ from emoscan.uploads import UPLOADS, Upload, on_its_way_back, to_device
 # Recordings of what is done with whole pictures are kept, for so many shapes of batches: each keeps
 # its pictures, its sums and what P-Net says, 15 to 30 bytes a pixel. Batches are filled up to these
 # numbers of frames.
-KEPT_RECORDINGS = 4
+KEPT_CASCADES = 4
 FRAMES = (1, 2, 4, 8, 12, 16, 30)
+# Rather than in two, a batch is looked at in one that is so many times as large.
+MOST_FILLED = 1.25
 
 # Room for so many boxes a frame: few sizes, of which recordings are kept.
 ROOMS = (8, 16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
@@ -126,7 +128,7 @@ class DeviceCascade:
         self._networks = networks
         self._device = device
         self._resampling = resampling
-        self._seen = Replayed(Lane.PICTURES, kept=KEPT_RECORDINGS)
+        self._seen = Replayed(Lane.PICTURES, kept=KEPT_CASCADES)
         self._rooms: WeakKeyDictionary[Plan, Rooms] = WeakKeyDictionary()
         self._refinement, self._output = (
             SquareViewer(network.forward, out_px=network.side_px)
@@ -160,11 +162,11 @@ class DeviceCascade:
         """In pictures of one size; what memory does not allow begins when it is called for."""
 
         def begun(size: int) -> list[Callable[[], Candidates]]:
-            step = _filled(size, most=size)
+            step = size if size == len(pictures) else _filled(size, most=size)
             parts = (slice(first, first + step) for first in range(0, len(pictures), step))
             return [self._begin(pictures, part, its_plan, threshold) for part in parts]
 
-        size = min(len(pictures), _most_frames(pictures[0]))
+        size = _together(len(pictures), most=_most_frames(pictures[0]))
         ahead: list[list[Callable[[], Candidates]]] = []
         try:
             ahead.append(begun(size))
@@ -205,9 +207,9 @@ class DeviceCascade:
             out = on_its_way_back(*self._seen(self._see, (given,), its_plan, threshold, rooms))
 
         def found() -> Candidates:
-            found, tallies = _read(out(), room=rooms.outputs)
+            faces, tallies = _read(out(), room=rooms.outputs)
             if tallies.are_enough(rooms):
-                return found[found.frames < len(its)].of_frames(frames)
+                return faces[faces.frames < len(its)].of_frames(frames)
             self._rooms[its_plan] = self._rooms[its_plan].with_room_for(tallies.needed)
             return step_by_step()
 
@@ -383,14 +385,14 @@ def _seen_in_squares(
 ) -> Floats:
     """What R-Net or O-Net says of squares with fractions of pixels, (N, 4)."""
     sides = boxes[:, 3:] - boxes[:, 1:2] + LONGER_PX
-    squares = np.concatenate([boxes[:, :2] - BEFORE_PX, sides], axis=1).astype(np.float64)
+    around = np.concatenate([boxes[:, :2] - BEFORE_PX, sides], axis=1).astype(np.float64)
     device = pictures[0].upload.pixels.device
 
     def see(size: int) -> Callable[[], Floats]:
         parts = (slice(first, first + size) for first in range(0, len(frames), size))
         with turn(device, Lane.FACES):
             pixels = [picture.upload.taken() for picture in pictures]
-            seen = [viewer(pixels, frames=frames[part], squares=squares[part]) for part in parts]
+            seen = [viewer(pixels, frames=frames[part], squares=around[part]) for part in parts]
             return on_its_way_back(torch.cat(seen))
 
     return halving_on_out_of_memory(see, min(len(frames), GPU_BUDGET.crops))()
@@ -399,6 +401,13 @@ def _seen_in_squares(
 def _most_frames(picture: DevicePicture) -> int:
     """So many pictures of its size go through the cascade together."""
     return max(1, GPU_BUDGET.frames_px // (picture.height * picture.width))
+
+
+def _together(count: int, *, most: int) -> int:
+    """How many of so many are looked at first: all, where that does not take many to fill up."""
+    if count <= _filled(count, most=most) <= MOST_FILLED * count:
+        return count
+    return _filled(count, most=min(count, most))
 
 
 def _filled(count: int, *, most: int) -> int:

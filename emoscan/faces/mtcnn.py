@@ -32,7 +32,6 @@ from emoscan.faces.cascade import (
 from emoscan.faces.device_cascade import DeviceCascade
 from emoscan.faces.networks import LANDMARK_NUMBERS, load_networks
 from emoscan.faces.resample import Resampling
-from emoscan.lanes import at_work
 from emoscan.options import MinFace, ScanOptions
 from emoscan.runtime import Runtime
 from emoscan.types import NO_TRACK, Faces, Frame
@@ -67,7 +66,6 @@ class FaceDetector:
     ) -> None:
         kind = DeviceCascade if runtime.keeps_pictures else HostCascade
         self._cascade: Cascade[Any] = kind(load_networks(runtime), runtime.device, resampling)
-        self._device = runtime.device
         self.threshold = threshold
         self._min_face = min_face or ScanOptions().min_face
         self._max_faces = max_faces
@@ -91,16 +89,9 @@ class FaceDetector:
 
     def start_frames(self, frames: Sequence[Frame]) -> Callable[[], list[Faces]]:
         """The same, for whoever calls for it; on a GPU it has begun before."""
-        with at_work(self._device):
-            pictures = self.pictures(frames)
-            sides_px = [self._min_face.in_px(frame.height) for frame in frames]
-            found = self._start(pictures, sides_px)
-
-        def settled() -> list[Faces]:
-            with at_work(self._device):
-                return self.settled(pictures, found())
-
-        return settled
+        pictures = self.pictures(frames)
+        found = self._start(pictures, [self._min_face.in_px(frame.height) for frame in frames])
+        return lambda: self.settled(pictures, found())
 
     @property
     def works_ahead(self) -> bool:

@@ -280,6 +280,20 @@ def test_the_detector_takes_it_on_a_gpu_alone(monkeypatch: pytest.MonkeyPatch) -
     assert isinstance(FaceDetector(CPU)._cascade, DeviceCascade)
 
 
+@pytest.mark.parametrize("count", [1, 3, 7, 11, 15])
+def test_what_fills_up_a_batch_is_not_found(count: int) -> None:
+    images = [scenes()[index % 2] for index in range(count)]
+    host, device = (detect(kind, images, [MIN_FACE_PX] * count) for kind in CASCADES)
+    assert all(map(len, host)) and alike(host, device)
+
+
+def test_a_batch_that_is_nearly_full_is_looked_at_in_one() -> None:
+    together = device_cascade._together
+    assert [together(count, most=30) for count in (30, 29, 24, 23, 17)] == [30, 29, 24, 16, 16]
+    assert [together(count, most=30) for count in (15, 13, 9, 7, 3)] == [15, 13, 8, 7, 2]
+    assert [together(count, most=15) for count in (30, 15, 14)] == [12, 12, 12]
+
+
 def test_batches_are_filled_up_to_few_sizes_within_what_may_be_at_once() -> None:
     filled = device_cascade._filled
     assert [filled(count, most=30) for count in (1, 3, 9, 30)] == [1, 4, 12, 30]

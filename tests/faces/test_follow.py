@@ -397,6 +397,11 @@ def test_a_block_that_cannot_begin_ends_what_came_before_it(monkeypatch) -> None
 
 
 def test_where_faces_are_followed_blocks_come_one_after_the_other() -> None:
-    detector = TrueDetector(STILL, works_ahead=True)
-    follow(detector, [frame(index) for index in range(70)], 5)
-    assert not detector.started and len(detector.detected) > 10
+    """Each is as long as the stride that the one before has chosen."""
+    found = []
+    for works_ahead in (False, True):
+        detector = TrueDetector(STILL, works_ahead=works_ahead)
+        blocks = FaceFollower(detector).find(frame(index) for index in range(150))  # type: ignore[arg-type]
+        found.append(([len(block) for block in blocks], detector.detected))
+        assert not detector.started
+    assert found[0] == found[1] and len(set(found[0][0])) > 1
