@@ -51,7 +51,8 @@ def made_ready(network: nn.Module, example: Tensor, runtime: Runtime) -> Forward
 
 def _by_torch(network: nn.Module, runtime: Runtime) -> Forward:
     dtype = DTYPES[runtime.precision]
-    _fold_batch_norms(network)
+    if runtime.device.type != "cuda":
+        _fold_batch_norms(network)
     # channels_last makes convolutions about twice as fast on a CPU.
     network.to(runtime.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -78,7 +79,8 @@ def _without_tf32() -> Iterator[None]:
 def _fold_batch_norms(network: nn.Module) -> None:
     """Put each into the convolution before it, as in evaluation it is a product and a sum.
 
-    On a GPU they take a quarter of the classifier's time. A module defines them in their order.
+    A module defines them in their order. On a CUDA GPU they stay: on an H200 they take 10.9 of 39
+    ms of a large batch, and to add the biases that they leave takes torch 15.3.
     """
     for module in network.modules():
         for (name, layer), (norm_name, norm) in pairwise(module.named_children()):

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from emoscan import inference, runtime
 from emoscan.emotion.classifier import EmotionClassifier
@@ -234,3 +235,17 @@ def test_convolutions_of_a_gpu_keep_all_bits_only_while_exact_networks_run(round
 
 def test_a_cpu_does_not_round_and_touches_no_setting_of_a_gpu() -> None:
     assert choose_runtime("cpu", Precision.FP32).rounds_products
+
+
+def test_batch_norms_are_folded_and_nothing_else_changes() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU()).eval()
+    network(torch.rand(4, 3, 9, 9))
+    for tensor in (network[1].running_mean, network[1].running_var, network[1].weight):
+        nn.init.uniform_(tensor, 0.5, 2.0)
+    images = torch.rand(2, 3, 9, 9)
+    with torch.inference_mode():
+        wanted = network(images)
+        forward = inference.made_ready(network, images, choose_runtime("cpu"))
+        assert torch.allclose(forward(images), wanted, atol=1e-5)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
