@@ -16,7 +16,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from emoscan.graphs import SIZES, ReplayedBatches, size_for
+from emoscan.lanes import Lane, turn
+from emoscan.runtime import halving_on_out_of_memory
 from emoscan.squares import LONGEST_STEP_PX, MARGIN, REDUCED_TO
+from emoscan.uploads import Upload, on_its_way_back
 
 # So many pixels of pictures are cut out at once: 4 bytes each, several times.
 MOST_CUT_PX = 2**24
@@ -82,6 +85,30 @@ class SquareViewer:
             return found[0]
         order = _there(np.argsort(np.concatenate(rows)), found[0].device)
         return torch.cat(found)[order]
+
+    def look(
+        self,
+        uploads: Sequence[Upload],
+        *,
+        frames: NDArray[np.int64],
+        squares: NDArray[np.float64],
+        turns_deg: NDArray[np.float64] | None = None,
+    ) -> NDArray[np.float32]:
+        """The same, in a turn of its own and brought here; in halves where memory runs out."""
+        device = uploads[0].pixels.device
+        turns = np.zeros(len(squares)) if turns_deg is None else turns_deg
+
+        def part_of(pictures: Sequence[Tensor], part: slice) -> Tensor:
+            its_turns = turns[part]
+            return self(pictures, frames=frames[part], squares=squares[part], turns_deg=its_turns)
+
+        def seen(size: int) -> Callable[[], NDArray[np.float32]]:
+            parts = (slice(first, first + size) for first in range(0, max(1, len(squares)), size))
+            with turn(device, Lane.FACES):
+                pictures = [upload.taken() for upload in uploads]
+                return on_its_way_back(torch.cat([part_of(pictures, part) for part in parts]))
+
+        return halving_on_out_of_memory(seen, max(1, len(squares)))()
 
     def _see(self, pixels: Tensor, places: Tensor, *settings: Any) -> Tensor:
         kind = _Kind(*settings)

@@ -13,6 +13,7 @@ from emoscan import device_squares
 from emoscan.device_squares import SquareViewer, grids_of
 from emoscan.graphs import SIZES
 from emoscan.squares import cut_square, grid_of
+from emoscan.uploads import Upload
 
 SIDES = (11.3, 23.9, 40.0, 59.9, 77.7, 97.2, 150.0, 230.4, 301.0)
 TURNS = (0.0, 12.5, -31.0)
@@ -106,3 +107,26 @@ def test_grids_of_many_are_those_of_each() -> None:
 def test_no_more_go_together_than_are_recorded() -> None:
     parts = device_squares._parts(np.arange(2500), np.full(2500, 64))
     assert [*map(len, parts)] == [SIZES[-1], SIZES[-1], 2500 - 2 * SIZES[-1]]
+
+
+def test_they_are_looked_at_in_halves_where_memory_runs_out(monkeypatch) -> None:
+    squares, turns = places()
+    frames = np.zeros(len(squares), np.int64)
+    uploads = [Upload(torch.from_numpy(picture(240, 320)))]
+    viewer = SquareViewer(lambda levels: levels.flatten(1), out_px=24)
+    wanted = viewer.look(uploads, frames=frames, squares=squares, turns_deg=turns)
+    assert wanted.shape == (len(squares), 3 * 24 * 24)
+    whole, sizes = SquareViewer.__call__, list[int]()
+
+    def scarce(self: SquareViewer, pictures: Any, *, frames: Any, **where: Any) -> torch.Tensor:
+        sizes.append(len(frames))
+        if len(frames) > 8:
+            raise torch.OutOfMemoryError("no memory")
+        return whole(self, pictures, frames=frames, **where)
+
+    monkeypatch.setattr(SquareViewer, "__call__", scarce)
+    found = viewer.look(uploads, frames=frames, squares=squares, turns_deg=turns)
+    assert np.array_equal(found, wanted)
+    assert sizes == [27, 14, 7, 7, 7, 6]
+    none = viewer.look(uploads, frames=frames[:0], squares=squares[:0])
+    assert none.shape == (0, 3 * 24 * 24)

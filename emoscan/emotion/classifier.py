@@ -73,26 +73,11 @@ class EmotionClassifier:
 
         Of these crops some levels differ by one from those that are cut in the main memory.
         """
-        device = self._runtime.device
-        uploads = [UPLOADS.of(frame, device) for frame in frames]
-
-        def seen(size: int) -> Callable[[], NDArray[np.float32]]:
-            with turn(device, Lane.FACES):
-                pictures, parts = [upload.taken() for upload in uploads], []
-                for first in range(0, len(frames), size):
-                    part = slice(first, first + size)
-                    its = TurnedSquares.of(faces[part], self.about.crop)
-                    parts.append(
-                        self._viewer(
-                            pictures[part],
-                            frames=its.frames,
-                            squares=its.squares,
-                            turns_deg=its.turns_deg,
-                        )
-                    )
-                return on_its_way_back(torch.cat(parts))
-
-        return halving_on_out_of_memory(seen, len(frames))()
+        uploads = [UPLOADS.of(frame, self._runtime.device) for frame in frames]
+        its = TurnedSquares.of(faces, self.about.crop)
+        return self._viewer.look(
+            uploads, frames=its.frames, squares=its.squares, turns_deg=its.turns_deg
+        )
 
     @torch.inference_mode()
     def _by_batch(self, crops: torch.Tensor) -> Emotions:

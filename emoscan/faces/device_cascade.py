@@ -386,16 +386,8 @@ def _seen_in_squares(
     """What R-Net or O-Net says of squares with fractions of pixels, (N, 4)."""
     sides = boxes[:, 3:] - boxes[:, 1:2] + LONGER_PX
     around = np.concatenate([boxes[:, :2] - BEFORE_PX, sides], axis=1).astype(np.float64)
-    device = pictures[0].upload.pixels.device
-
-    def see(size: int) -> Callable[[], Floats]:
-        parts = (slice(first, first + size) for first in range(0, len(frames), size))
-        with turn(device, Lane.FACES):
-            pixels = [picture.upload.taken() for picture in pictures]
-            seen = [viewer(pixels, frames=frames[part], squares=around[part]) for part in parts]
-            return on_its_way_back(torch.cat(seen))
-
-    return halving_on_out_of_memory(see, min(len(frames), GPU_BUDGET.crops))()
+    uploads = [picture.upload for picture in pictures]
+    return viewer.look(uploads, frames=frames, squares=around)
 
 
 def _most_frames(picture: DevicePicture) -> int:
