@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from emoscan.emotions import EMOTIONS
+from emoscan.media.picture import OnDemand, Pixels
 from emoscan.options import TableFormat
 from emoscan.timeline.records import FaceRecord, frame_records
 from emoscan.timeline.writers import TableWriter, open_table
@@ -27,16 +28,8 @@ FPS = 25
 KB_PER_MB = 1024
 
 
-class _NoPicture:
-    """No pixels: records need none."""
-
-    def rgb(self, scale: float = 1) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-        """Nothing."""
-        raise AssertionError("records need no pixels")
-
-    def gray(self) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-        """Nothing."""
-        raise AssertionError("records need no pixels")
+def _no_pixels() -> Pixels:
+    raise AssertionError("records need no pixels")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +73,7 @@ def _batches(records: int) -> Iterator[list[FaceRecord]]:
 def _frame_records(index: int, random: np.random.Generator) -> list[FaceRecord]:
     # A long video a file of an hour each, so that the dictionary of sources grows too.
     source = f"interviews/{index // (3600 * FPS):04d}.mp4"
-    frame = Frame(source, index, index / FPS, 1920, 1080, _NoPicture())
+    frame = Frame(source, index, index / FPS, 1920, 1080, OnDemand(_no_pixels))
     corners = random.uniform(0, 900, (FACES_PER_FRAME, 2)).astype(np.float32)
     faces = Faces(
         boxes=np.hstack([corners, corners + 100]),

@@ -1,5 +1,6 @@
 """The small types that pass from stage to stage."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +23,14 @@ class Picture(Protocol):
 
     def gray(self) -> NDArray[np.uint8]:
         """(H, W) uint8 full-range BT.601 luma of `rgb()`."""
+        ...
+
+    def sample(self) -> NDArray[np.uint8]:
+        """(h, w, 3) uint8, each n-th pixel of each n-th row of `rgb()`: enough for a glance."""
+        ...
+
+    def hand_over(self, fetch: Callable[[], NDArray[np.uint8]]) -> None:
+        """Somebody else keeps the pixels from now on; whoever still asks has them fetched."""
         ...
 
 
@@ -47,6 +56,10 @@ class Frame:
     def gray(self) -> NDArray[np.uint8]:
         """(H, W) uint8 full-range BT.601 luma of the upright picture."""
         return self.picture.gray()
+
+    def sample(self) -> NDArray[np.uint8]:
+        """(h, w, 3) uint8, each n-th pixel of each n-th row of `rgb()`: enough for a glance."""
+        return self.picture.sample()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,13 @@
 """Pictures for tests that need no file."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from emoscan.media.picture import sampled
 
 
 @dataclass(frozen=True)
@@ -18,3 +21,9 @@ class ArrayPicture:
 
     def gray(self) -> NDArray[np.uint8]:
         return cv2.cvtColor(self.pixels, cv2.COLOR_RGB2GRAY)
+
+    def sample(self) -> NDArray[np.uint8]:
+        return sampled(self.pixels)
+
+    def hand_over(self, fetch: Callable[[], NDArray[np.uint8]]) -> None:
+        """It keeps its own."""

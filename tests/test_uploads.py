@@ -1,6 +1,7 @@
 """Pictures are uploaded once, in order, and forgotten with their frames."""
 
 import gc
+import weakref
 from itertools import chain
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from emoscan import uploads
 from emoscan.media.picture import OnDemand
 from emoscan.types import Frame, Unreadable
-from emoscan.uploads import TOGETHER, Uploads, on_its_way_back
+from emoscan.uploads import TOGETHER, Upload, Uploads, on_its_way_back
 from tests.pictures import ArrayPicture
 
 CPU = torch.device("cpu")
@@ -17,8 +18,11 @@ CPU = torch.device("cpu")
 
 def frame(index: int, size: tuple[int, int] = (6, 4)) -> Frame:
     width, height = size
-    pixels = np.full((height, width, 3), index % 256, np.uint8)
-    return Frame("a.mp4", index, float(index), width, height, OnDemand(lambda: pixels))
+
+    def pixels() -> np.ndarray:
+        return np.full((height, width, 3), index % 256, np.uint8)
+
+    return Frame("a.mp4", index, float(index), width, height, OnDemand(pixels))
 
 
 def test_items_come_in_their_order_with_their_pixels() -> None:
@@ -29,6 +33,23 @@ def test_items_come_in_their_order_with_their_pixels() -> None:
     for item in seen:
         if isinstance(item, Frame):
             assert np.array_equal(kept.of(item, CPU).taken().numpy(), item.rgb())
+
+
+def test_what_held_the_pixels_is_free_at_once_and_whoever_asks_has_them_fetched(
+    monkeypatch,
+) -> None:
+    def copied(images, device):
+        return [Upload(torch.from_numpy(image.copy())) for image in images]
+
+    monkeypatch.setattr(uploads, "upload", copied)
+    items = [frame(index, (100, 96)) for index in range(TOGETHER)]
+    held = [weakref.ref(item.rgb()) for item in items]
+    wanted = [item.rgb().copy() for item in items]
+    [seen] = Uploads().ahead(items, CPU)
+    assert not any(reference() is not None for reference in held)
+    for item, its in zip(seen, wanted, strict=True):
+        assert np.array_equal(item.sample(), its[::2, ::2])
+        assert np.array_equal(item.rgb(), its)
 
 
 def test_no_more_are_taken_than_go_together() -> None:

@@ -1,7 +1,7 @@
 """From files to lists of rows: decoding in threads of its own, then `Analyzer`."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from typing import Protocol
 
 from emoscan.analyzer import Analyzer
@@ -55,12 +55,12 @@ def video_rows(
     first: int = 0,
 ) -> Iterator[Iterator[list[FaceRecord]]]:
     """Lists of rows of an open video from frame `first` on, each within one of its segments."""
-    depth = 2 * analyzer.batch_frames(video.info.width, video.info.height)
+    depth = analyzer.frames_ahead(video.info.width, video.info.height)
     frames = video.frames(options, first=first)
     with (
-        closing(read_ahead(frames, depth=depth)) as ahead,
+        closing(read_ahead(frames, depth=depth)) if depth else nullcontext(frames) as items,
         closing(
-            analyzer.video_rows(ahead, tracker or Tracker(), borders=video.info.segment_starts)
+            analyzer.video_rows(items, tracker or Tracker(), borders=video.info.segment_starts)
         ) as batches,
     ):
         yield batches

@@ -32,6 +32,8 @@ from emoscan.types import Faces, Frame, Unreadable
 # How many frames are looked at together, and their pixels: what is kept of a video at once.
 BLOCK_FRAMES = 30
 BLOCK_PX = 2**25
+# A GPU that looks at every frame takes more: each of its looks takes the host about as long.
+AHEAD_FRAMES, AHEAD_PX = 60, 2**26
 
 # Strides that are chosen from, for restless pictures and for quiet ones.
 STRIDES = (1, 2, 3, 5, 7, 10)
@@ -49,7 +51,6 @@ DOUBT = 2 / 3
 
 # Between two frames whose levels differ by more in the mean, of 255, there is a cut.
 CUT_LEVELS = 30.0
-THUMBNAIL_PX = 24
 
 Item = Frame | Unreadable
 
@@ -104,6 +105,7 @@ class FaceFollower:
         follows = stride != 1
         self._start = self._start_following if follows else detector.start_frames
         self._is_ahead = detector.works_ahead and not follows
+        self._most = (AHEAD_FRAMES, AHEAD_PX) if self._is_ahead else (BLOCK_FRAMES, BLOCK_PX)
         self._stride = stride or FIRST_STRIDE
         self._last: Frame | None = None
         self._last_faces = detector.no_faces()
@@ -140,7 +142,7 @@ class FaceFollower:
         block: list[Item] = []
         for item in items:
             block.append(item)
-            if len(block) >= _block_items(item, self._stride):
+            if len(block) >= _block_items(item, self._stride, *self._most):
                 yield block
                 block = []
         if block:
@@ -252,8 +254,7 @@ def is_cut_between(before: Frame, after: Frame) -> bool:
 
 
 def _thumbnail(frame: Frame) -> NDArray[np.float32]:
-    step = max(1, min(frame.width, frame.height) // THUMBNAIL_PX)
-    return frame.rgb()[::step, ::step].astype(np.float32)
+    return frame.sample()[::2, ::2].astype(np.float32)
 
 
 def next_stride(stride: int, spans: Sequence[Span]) -> int:
@@ -269,11 +270,10 @@ def next_stride(stride: int, spans: Sequence[Span]) -> int:
     return longer if shift * longer / stride <= MAX_SHIFT else stride
 
 
-def _block_items(item: Item, stride: int) -> int:
+def _block_items(item: Item, stride: int, most: int, most_px: int) -> int:
     """A whole number of strides, or as many as may be kept."""
-    most = BLOCK_FRAMES
     if isinstance(item, Frame):
-        most = min(most, BLOCK_PX // (item.width * item.height))
+        most = min(most, most_px // (item.width * item.height))
     return most // stride * stride or max(1, most)
 
 

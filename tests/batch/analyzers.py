@@ -26,6 +26,9 @@ class QuickAnalyzer:
     def batch_frames(self, width_px: int, height_px: int) -> int:
         return 1
 
+    def frames_ahead(self, width_px: int, height_px: int) -> int:
+        return 2
+
     def video_rows(self, items, tracker, *, borders=()):
         for number, segment in groupby(items, lambda item: bisect_right(borders, item.index)):
             tracker.mark(number)

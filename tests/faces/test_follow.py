@@ -10,6 +10,7 @@ from skimage.data import astronaut
 
 from emoscan.faces.candidates import Candidates
 from emoscan.faces.follow import (
+    AHEAD_FRAMES,
     BLOCK_FRAMES,
     BLOCK_PX,
     STRIDES,
@@ -351,30 +352,33 @@ def test_moving_portraits_are_followed_as_they_are_detected() -> None:
         assert one.faces.landmarks[0] == pytest.approx(other.faces.landmarks[0], abs=4)
 
 
-@pytest.mark.parametrize(("works_ahead", "started"), [(True, [2, 3, 4, 4]), (False, [1, 2, 3, 4])])
+@pytest.mark.parametrize(
+    ("works_ahead", "block", "started"),
+    [(True, AHEAD_FRAMES, [2, 3, 4, 4]), (False, BLOCK_FRAMES, [1, 2, 3, 4])],
+)
 def test_where_nothing_is_followed_a_gpu_begins_the_next_block_before_the_last_is_passed_on(
-    works_ahead: bool, started: list[int]
+    works_ahead: bool, block: int, started: list[int]
 ) -> None:
     detector = TrueDetector(STILL, works_ahead=works_ahead)
-    frames = [frame(index) for index in range(3 * BLOCK_FRAMES + 5)]
+    frames = [frame(index) for index in range(3 * block + 5)]
     found = FaceFollower(detector, stride=1).find(frames)  # type: ignore[arg-type]
     seen = list[int]()
-    for block, count in zip(found, started, strict=True):
+    for part, count in zip(found, started, strict=True):
         assert len(detector.started) == count
-        seen += [looked.frame.index for looked in block if isinstance(looked, LookedAt)]
+        seen += [looked.frame.index for looked in part if isinstance(looked, LookedAt)]
     assert seen == list(range(len(frames)))
 
 
-@pytest.mark.parametrize("works_ahead", [True, False])
-def test_an_error_comes_after_all_that_came_before_it(works_ahead: bool) -> None:
+@pytest.mark.parametrize(("works_ahead", "block"), [(True, AHEAD_FRAMES), (False, BLOCK_FRAMES)])
+def test_an_error_comes_after_all_that_came_before_it(works_ahead: bool, block: int) -> None:
     detector = TrueDetector(STILL, works_ahead=works_ahead)
 
     def broken() -> Iterator[Frame]:
-        yield from (frame(index) for index in range(2 * BLOCK_FRAMES + 3))
+        yield from (frame(index) for index in range(2 * block + 3))
         raise OSError("the disk is gone")
 
     found = FaceFollower(detector, stride=1).find(broken())  # type: ignore[arg-type]
-    assert [len(next(found)) for _ in range(2)] == [BLOCK_FRAMES] * 2
+    assert [len(next(found)) for _ in range(2)] == [block] * 2
     with pytest.raises(OSError, match="gone"):
         next(found)
 
@@ -389,9 +393,9 @@ def test_a_block_that_cannot_begin_ends_what_came_before_it(monkeypatch) -> None
         return start(frames)
 
     detector.start_frames = failing  # type: ignore[method-assign]
-    frames = [frame(index) for index in range(2 * BLOCK_FRAMES)]
+    frames = [frame(index) for index in range(2 * AHEAD_FRAMES)]
     found = FaceFollower(detector, stride=1).find(frames)  # type: ignore[arg-type]
-    assert len(next(found)) == BLOCK_FRAMES
+    assert len(next(found)) == AHEAD_FRAMES
     with pytest.raises(RuntimeError, match="no device"):
         next(found)
 

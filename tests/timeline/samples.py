@@ -3,22 +3,19 @@
 import numpy as np
 
 from emoscan.emotions import EMOTIONS
+from emoscan.media.picture import OnDemand
 from emoscan.timeline.records import FaceRecord, frame_records, unreadable_record
 from emoscan.types import Emotions, Faces, Frame, Unreadable
 
 SOURCE = "Aufnahmen/Jörg, “früh”\n映像.mp4"  # quotes, a comma, a line break
 
 
-class NoPicture:
-    def rgb(self, scale=1):
-        raise AssertionError("records need no pixels")
-
-    def gray(self):
-        raise AssertionError("records need no pixels")
+def no_pixels():
+    raise AssertionError("records need no pixels")
 
 
 def frame(index=3, time_s=0.12, source=SOURCE):
-    return Frame(source, index, time_s, 640, 360, NoPicture())
+    return Frame(source, index, time_s, 640, 360, OnDemand(no_pixels))
 
 
 def faces(count, first_track=1):

@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 
 from emoscan.emotions import EMOTIONS
 from emoscan.errors import UsageError
+from emoscan.media.picture import OnDemand
 from emoscan.options import TableFormat
 from emoscan.timeline.read import read_timeline
 from emoscan.timeline.records import FaceRecord, frame_records, unreadable_record
 from emoscan.timeline.tracks import COLUMNS, edit_tracks, list_tracks
 from emoscan.timeline.writers import open_table
 from emoscan.types import Emotions, Faces, Frame, Unreadable
-from tests.timeline.samples import NoPicture
+from tests.timeline.samples import no_pixels
 
 RATE = 10.0
 
@@ -27,7 +28,7 @@ def frame_rows(index: int, tracks: list[int], source: str = "a.mp4") -> list[Fac
     odds = np.full((count, len(EMOTIONS)), 0.05, np.float32)
     odds[np.arange(count), [track % 7 for track in tracks]] = 0.7
     return frame_records(
-        Frame(source, index, index / RATE, 640, 360, NoPicture()),
+        Frame(source, index, index / RATE, 640, 360, OnDemand(no_pixels)),
         Faces(
             boxes=np.hstack([corners, corners + sides[:, None]]).astype(np.float32),
             scores=np.linspace(0.99, 0.8, count, dtype=np.float32),
