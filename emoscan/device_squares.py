@@ -293,5 +293,11 @@ def _reduced(pixels: Tensor, factor: int) -> Tensor:
 
 
 def _averaged(samples: Tensor, fineness: int) -> Tensor:
-    """Whole levels of so many samples a side."""
-    return samples if fineness == 1 else functional.avg_pool2d(samples, fineness).round()
+    """Whole levels of so many samples a side.
+
+    OpenCV rounds a quarter of four up where it ends in one half; of more, to the even one.
+    """
+    if fineness == 1:
+        return samples
+    levels = functional.avg_pool2d(samples, fineness)
+    return (levels + 0.5).floor() if fineness == 2 else levels.round()

@@ -8,8 +8,8 @@ All of it stands behind `made_ready`; nobody else asks which backend works.
 import hashlib
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from functools import cache
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -56,24 +56,44 @@ def _by_torch(network: nn.Module, runtime: Runtime) -> Forward:
     # channels_last makes convolutions about twice as fast on a CPU.
     network.to(runtime.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
+    exactly = _WITHOUT_TF32 if dtype is torch.float32 else nullcontext()
+
     def forward(images: Tensor) -> Tensor:
-        with nullcontext() if runtime.rounds_products else _without_tf32():
+        with exactly:
             out: Tensor = network(images.to(runtime.device, dtype))
         return out.float()
 
     return forward
 
 
-@contextmanager
-def _without_tf32() -> Iterator[None]:
-    """Convolutions keep all bits of fp32; afterwards it is as whoever uses this process has it."""
-    convolutions: Any = torch.backends.cudnn
-    before = convolutions.allow_tf32
-    convolutions.allow_tf32 = False
-    try:
-        yield
-    finally:
-        convolutions.allow_tf32 = before
+class _WithoutTf32:
+    """While somebody is in it, convolutions on CUDA keep all bits of fp32, and do not round to 10.
+
+    O-Net's looks, one behind the other, would make fractions of a pixel of that. Afterwards it is
+    as whoever uses this process has it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._inside = 0
+        self._before = True
+
+    def __enter__(self) -> None:
+        convolutions: Any = torch.backends.cudnn
+        with self._lock:
+            if not self._inside:
+                self._before, convolutions.allow_tf32 = convolutions.allow_tf32, False
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        convolutions: Any = torch.backends.cudnn
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                convolutions.allow_tf32 = self._before
+
+
+_WITHOUT_TF32 = _WithoutTf32()
 
 
 def _fold_batch_norms(network: nn.Module) -> None:

@@ -77,7 +77,6 @@ class Runtime:
     note: str | None = None
     backend: Backend = Backend.TORCH
     threads: int = 1  # of a CPU, for one of two stages that work side by side
-    rounds_products: bool = True  # of fp32 in convolutions of a GPU, to 10 bits (TF32)
     streams: int = 1  # callers that use a network at the same time, each on that many threads
 
     @property
@@ -108,8 +107,7 @@ def choose_runtime(device: str = "auto", precision: Precision = Precision.AUTO) 
         raise UsageError("--precision fp16 needs a GPU; a CPU takes fp32 or bf16.")
     name = _device_name(chosen)
     note = _note(name) if device == "auto" else None
-    exact = precision is Precision.FP32 and chosen.type == "cuda"
-    return Runtime(chosen, precision, name, note, rounds_products=not exact)
+    return Runtime(chosen, precision, name, note)
 
 
 def serving_runtime(

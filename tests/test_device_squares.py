@@ -56,7 +56,7 @@ def cut_squares(
 
 
 @pytest.mark.parametrize("gray", [False, True])
-def test_they_differ_by_roundings_alone(gray: bool) -> None:
+def test_they_are_alike_but_for_one_level_in_a_few(gray: bool) -> None:
     pictures = [picture(240, 320), picture(180, 260, seed=1), picture(240, 320, seed=2)]
     squares, turns = places()
     frames = np.arange(len(squares)) % 3
@@ -70,8 +70,7 @@ def test_they_differ_by_roundings_alone(gray: bool) -> None:
     ).numpy()
     away = np.abs(out - by_opencv(pictures, frames, gray=gray))
     assert (out == out.round()).all() and out.min() >= 0 and out.max() <= 255
-    assert away.max() <= 4  # beside the edge: OpenCV looks at 32nds of pixels
-    assert away.mean() < 0.1 and (away > 1).mean() < 0.01
+    assert away.max() <= 1 and away.mean() < 0.003
 
 
 def test_little_memory_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -224,17 +224,33 @@ class Asked(torch.nn.Module):
         return images
 
 
-@pytest.mark.parametrize("rounds", [True, False])
-def test_convolutions_of_a_gpu_keep_all_bits_only_while_exact_networks_run(rounds: bool) -> None:
+class Around(torch.nn.Module):
+    """Another network, made ready by itself, as a layer."""
+
+    def __init__(self, forward) -> None:
+        super().__init__()
+        self._other = forward
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self._other(images)
+
+
+@pytest.mark.parametrize(("precision", "rounds"), [(Precision.FP32, False), (Precision.BF16, True)])
+def test_networks_in_fp32_keep_all_bits_while_they_run(precision: Precision, rounds: bool) -> None:
     network, images = Asked(), torch.zeros(1, 1, 4, 4)
     assert torch.backends.cudnn.allow_tf32  # as torch has it
-    made_ready(network, images, replace(choose_runtime("cpu"), rounds_products=rounds))(images)
+    made_ready(network, images, replace(choose_runtime("cpu"), precision=precision))(images)
     assert network.rounded == [rounds]
     assert torch.backends.cudnn.allow_tf32
 
 
-def test_a_cpu_does_not_round_and_touches_no_setting_of_a_gpu() -> None:
-    assert choose_runtime("cpu", Precision.FP32).rounds_products
+def test_they_do_so_until_the_last_of_them_is_done() -> None:
+    inner, images = Asked(), torch.zeros(1, 1, 4, 4)
+    inside = made_ready(inner, images, choose_runtime("cpu"))
+    outer = torch.nn.Sequential(*(Around(inside) for _ in range(2)), asked := Asked())
+    made_ready(outer, images, choose_runtime("cpu"))(images)
+    assert inner.rounded == [False, False] and asked.rounded == [False]
+    assert torch.backends.cudnn.allow_tf32
 
 
 def test_batch_norms_are_folded_and_nothing_else_changes() -> None:
