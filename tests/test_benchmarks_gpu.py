@@ -22,7 +22,7 @@ from benchmarks.gpu.bench import QUICK, Bench, Deadline, bench
 from benchmarks.gpu.bounds import MEMORY, OPERATIONS, layer_bounds, share_of_decoding
 from benchmarks.gpu.classifier import measure_classifier
 from benchmarks.gpu.files import evenly_sharded
-from benchmarks.gpu.frames import blocks, measure_frames
+from benchmarks.gpu.frames import blocks, measure_frames, passed_on
 from benchmarks.gpu.layers import REST, mark_layers, profile_layers, work_of
 from benchmarks.gpu.machine import measure_machine
 from benchmarks.gpu.parity import compare_boxes, measure_parity
@@ -87,7 +87,9 @@ def test_the_machine_is_measured_without_a_gpu(cpu_bench: Bench) -> None:
 
 
 def small(bench: Bench, media: Path) -> Bench:
-    effort = replace(bench.effort, frames=4, plain_frames=1, batches=(2,), batch_s=0.0)
+    effort = replace(
+        bench.effort, frames=4, seen_first=8, plain_frames=1, batches=(2,), batch_s=0.0
+    )
     return replace(bench, media=media, effort=effort)
 
 
@@ -110,12 +112,12 @@ def test_every_way_is_measured_on_frames_in_memory(
     monkeypatch.setattr("benchmarks.gpu.frames.CLIPS", clips)
     measure_frames(small(cpu_bench, portrait_clip.parent))
     found = cpu_bench.results.get("frames", "clips", "talking_720p")
-    assert (found["frames"], found["faces"], found["block_frames"]) == (4, 4, 4)
+    assert (found["frames"], found["faces"], found["block_frames"]) == (8, 8, 4)
     assert {name: way["frames"] for name, way in found["ways"].items()} == {
-        "rows_stride_1": 4,
-        "detector": 4,
-        "classifier": 4,
-        "rows_followed": 4,
+        "rows_stride_1": 8,
+        "detector": 8,
+        "classifier": 8,
+        "rows_followed": 8,
         "plain": 1,
     }
     assert all(len(way["rates"]) == QUICK.rounds for way in found["ways"].values())
@@ -150,6 +152,17 @@ def test_frames_are_new_each_time_and_have_the_same_pixels() -> None:
         assert one.rgb() is not pixels
         assert np.array_equal(one.rgb(), pixels)
         assert np.shares_memory(one.rgb(), pixels)
+
+
+def test_frames_of_several_passes_are_one_video() -> None:
+    levels = [np.full((4, 6, 3), level, np.uint8) for level in range(3)]
+    frames = Shots("clip", levels, [1.0, 1.5, 2.0]).frames(passes=2)
+    assert [frame.index for frame in frames] == [*range(6)]
+    assert [frame.time_s for frame in frames] == [1.0, 1.5, 2.0, 2.5, 3.0, 3.5]
+    assert [int(frame.rgb()[0, 0, 0]) for frame in frames] == [0, 1, 2, 0, 1, 2]
+    given = [*frames]
+    for frame, passed in zip(frames, passed_on(given), strict=True):
+        assert passed is frame and frame not in given
 
 
 def test_clips_are_scaled_in_proportion(portrait_clip: Path) -> None:

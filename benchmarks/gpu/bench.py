@@ -23,7 +23,9 @@ BYTES_IN_MB = 1_000_000
 class Effort:
     """How much is looked at; each `…_s` is about how long a section may take.
 
-    `rounds` is the most, and the deadline of a section may leave fewer: one at least.
+    `rounds` is the most, and the deadline of a section may leave fewer: one at least. Of a clip
+    `frames` are in memory at most, and `seen` a round: the clip that is promised something is long
+    enough for its beginning and end, where not all are at work, to count little.
     `stream_s` is about how long one scan of files should last, and `most_video_s` how much of a
     video it looks at.
     """
@@ -32,14 +34,16 @@ class Effort:
     product_side: int = 8192
     copied_mb: int = 256
     frames: int = 360
+    seen: int = 360
+    seen_first: int = 1440
     plain_frames: int = 32
-    frames_s: float = 42
+    frames_s: float = 50
     batches: tuple[int, ...] = (64, 256, 1024, 4096, 16384)
     batch_s: float = 0.2
-    files_s: float = 80
+    files_s: float = 95
     streams: tuple[int, ...] = (1, 16)
     shards: int = 4
-    stream_s: float = 5
+    stream_s: float = 6
     most_video_s: float = 120
     every: int = 6
     reference_s: float = 10
@@ -50,6 +54,8 @@ QUICK = Effort(
     product_side=256,
     copied_mb=16,
     frames=8,
+    seen=8,
+    seen_first=16,
     plain_frames=2,
     frames_s=12,
     batches=(8, 32),

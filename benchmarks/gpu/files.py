@@ -13,7 +13,7 @@ from typing import Any
 
 import emoscan
 from benchmarks.gpu.bench import FOLLOWED_STRIDE, Bench, Deadline
-from benchmarks.gpu.scanning import scan
+from benchmarks.gpu.scanning import WARM_S, scan
 from benchmarks.gpu.watch import GpuWatch
 from benchmarks.speed.media import repeat
 from benchmarks.speed.protocol import Answer, Worker
@@ -26,6 +26,8 @@ FIRST_GUESS_FRAMES_PER_S = 400.0
 FASTER_AT_ONCE = 4.0
 ABOUT_FRAMES_PER_S = 30.0
 LEAST_VIDEO_S = 2.0
+# Several processes are guessed to be so much faster than one.
+FASTER_IN_SHARDS = 2.0
 SOURCES = {
     "talking_720p": "talking_720p.mp4",
     "talking_336p": "talking_336p.mp4",
@@ -58,7 +60,8 @@ def cases(bench: Bench) -> Iterator[Case]:
     for number in bench.effort.streams:
         yield Case(clip=FIRST, streams=number)
     yield Case(clip=FIRST, streams=most, shards=bench.effort.shards)
-    yield Case(clip=FIRST, streams=1, hwaccel="cuda")
+    for number in bench.effort.streams:
+        yield Case(clip=FIRST, streams=number, hwaccel="cuda")
     for clip in SOURCES:
         if clip != FIRST:
             yield Case(clip=clip, streams=1)
@@ -111,7 +114,7 @@ def measure_files(bench: Bench) -> None:
     """Every case that the time allows."""
     deadline, videos = Deadline(bench.effort.files_s), Videos(bench)
     measured: list[dict[str, Any]] = []
-    _scan(bench, [videos.long(FIRST)], Case(clip=FIRST, streams=1), video_s=1.0)  # warms up
+    _scan(bench, [videos.long(FIRST)], Case(clip=FIRST, streams=1), video_s=WARM_S)
     with _decoders(bench) as decoders:
         for case in cases(bench):
             if deadline.is_over:
@@ -165,6 +168,8 @@ def _first_video_s(bench: Bench, case: Case, before: list[dict[str, Any]]) -> fl
     fewer = [found["rate"] for found in of_clip if found["streams"] < case.streams]
     guess: float = min(case.streams, FASTER_AT_ONCE) * (fewer or [FIRST_GUESS_FRAMES_PER_S])[-1]
     rate: float = alike[-1] if alike else guess
+    if case.shards > 1:
+        rate *= FASTER_IN_SHARDS
     video_s = rate * bench.effort.stream_s / case.streams / ABOUT_FRAMES_PER_S
     return min(bench.effort.most_video_s, max(LEAST_VIDEO_S, video_s))
 

@@ -20,7 +20,7 @@ from emoscan.types import Faces, Frame
 
 MIN_FACE = MinFace(px=MIN_FACE_PX)
 # The clip that is promised something gets this share of the time, the others share the rest.
-FIRST_SHARE = 0.4
+FIRST_SHARE = 0.45
 WARM_PLAIN_FRAMES = 3
 
 T = TypeVar("T")
@@ -60,9 +60,9 @@ class Stages:
         }
 
 
-def detect(detector: FaceDetector, frames: Sequence[Frame]) -> list[Faces]:
+def detect(detector: FaceDetector, frames: list[Frame]) -> list[Faces]:
     """The whole cascade on each frame."""
-    found = FaceFollower(detector, stride=1).find(frames)
+    found = FaceFollower(detector, stride=1).find(passed_on(frames))
     return [looked.faces for part in found for looked in part if isinstance(looked, LookedAt)]
 
 
@@ -74,9 +74,16 @@ def classify(
         classifier.classify(part, its_faces)
 
 
-def rows(analyzer: Analyzer, frames: Sequence[Frame]) -> int:
+def rows(analyzer: Analyzer, frames: list[Frame]) -> int:
     """Detection or following, tracks, classes and rows; how many rows there are."""
-    return sum(len(part) for part in analyzer.video_rows(iter(frames), Tracker()))
+    return sum(len(part) for part in analyzer.video_rows(passed_on(frames), Tracker()))
+
+
+def passed_on(frames: list[Frame]) -> Iterator[Frame]:
+    """The frames in their order, which the list holds no more: so they come from a decoder."""
+    frames.reverse()
+    while frames:
+        yield frames.pop()
 
 
 def blocks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
@@ -95,36 +102,46 @@ def measure_frames(bench: Bench) -> None:
             bench.results.skip(f"frames: {clip.name}", "no time was left")
             continue
         share = FIRST_SHARE if not number else (1 - FIRST_SHARE) / (len(CLIPS) - 1)
+        seen = bench.effort.seen if number else bench.effort.seen_first
         with bench.skipping(f"frames: {clip.name}"):
             part_deadline = Deadline(share * bench.effort.frames_s)
             measured["clips"][clip.name] = found = {"title": clip.title}
-            _measure_clip(bench, stages, clip, found=found, deadline=part_deadline)
+            _measure_clip(bench, stages, clip, seen=seen, found=found, deadline=part_deadline)
 
 
 def _measure_clip(
-    bench: Bench, stages: Stages, clip: Clip, *, found: dict[str, Any], deadline: Deadline
+    bench: Bench,
+    stages: Stages,
+    clip: Clip,
+    *,
+    seen: int,
+    found: dict[str, Any],
+    deadline: Deadline,
 ) -> None:
     shots = load(clip, bench.media, count=bench.effort.frames)
+    passes = max(1, seen // len(shots))
     block = stages.block_frames(shots)
-    faces = detect(stages.detector, shots.frames())
+    faces = passes * detect(stages.detector, shots.frames())
     found |= {
         "width": shots.width,
         "height": shots.height,
-        "frames": len(shots),
+        "frames": passes * len(shots),
         "faces": sum(map(len, faces)),
         "block_frames": block,
         "ways": {},
     }
     ways = stages.ways(faces, block=block)
     for name in [*ways]:
-        found["ways"][name] = {"frames": _count(bench, name, shots), "rates": [], "cpu_ms": []}
-        if not bench.tries(
-            f"frames: {clip.name}: {name}", partial(_warm_up, ways[name], name, shots)
-        ):
+        count = bench.effort.plain_frames if name == "plain" else found["frames"]
+        count = min(count, found["frames"])
+        found["ways"][name] = {"frames": count, "rates": [], "cpu_ms": []}
+        warm_up = partial(_warm_up, ways[name], name, shots, passes=passes)
+        if not bench.tries(f"frames: {clip.name}: {name}", warm_up):
             del ways[name]  # what cannot be done once is not tried again
     for _ in range(bench.effort.rounds):
         for name in [*ways]:
-            measure = partial(_measure_way, bench, ways[name], shots, found["ways"][name])
+            its = found["ways"][name]
+            measure = partial(_measure_way, bench, ways[name], shots, its, passes=passes)
             if not bench.tries(f"frames: {clip.name}: {name}", measure):
                 del ways[name]
         bench.results.save()
@@ -133,23 +150,22 @@ def _measure_clip(
     _say(clip, found)
 
 
-def _count(bench: Bench, name: str, shots: Shots) -> int:
-    return min(len(shots), bench.effort.plain_frames) if name == "plain" else len(shots)
-
-
-def _warm_up(way: Way, name: str, shots: Shots) -> None:
-    """Every shape once: kernels are loaded, and memory is taken, when they are first used."""
-    frames = shots.frames()
+def _warm_up(way: Way, name: str, shots: Shots, *, passes: int) -> None:
+    """Every shape: kernels are loaded, memory is taken and work is recorded at the first ones."""
+    frames = shots.frames(passes)
     way(frames[:WARM_PLAIN_FRAMES] if name == "plain" else frames)
 
 
-def _measure_way(bench: Bench, way: Way, shots: Shots, found: dict[str, Any]) -> None:
-    frames = shots.frames()[: found["frames"]]
+def _measure_way(
+    bench: Bench, way: Way, shots: Shots, found: dict[str, Any], *, passes: int
+) -> None:
+    count = found["frames"]
+    frames = shots.frames(passes)[:count]
     began_s = time.process_time()
     with bench.peak_memory() as peak:
         seconds = bench.seconds(lambda: way(frames))
-    found["cpu_ms"].append(1000 * (time.process_time() - began_s) / len(frames))
-    found["rates"].append(len(frames) / seconds)
+    found["cpu_ms"].append(1000 * (time.process_time() - began_s) / count)
+    found["rates"].append(count / seconds)
     found["memory"] = {
         name: max(mb, found.get("memory", {}).get(name, 0.0)) for name, mb in peak.items()
     }

@@ -58,16 +58,28 @@ class Shots:
         """Of each, in px."""
         return int(self.pixels[0].shape[0])
 
-    def frames(self) -> list[Frame]:
-        """Frames that nobody has seen before: whoever keeps pixels on a device has none of them."""
-        return [self._frame(index) for index in range(len(self))]
+    def frames(self, passes: int = 1) -> list[Frame]:
+        """Frames that nobody has seen before: whoever keeps pixels on a device has none of them.
+
+        With several `passes` it is a longer video, which shows the same again and again.
+        """
+        return [self._frame(index) for index in range(passes * len(self))]
 
     def _frame(self, index: int) -> Frame:
+        passes, place = divmod(index, len(self))
         # A new array on the same memory, for a cache may know arrays, too.
-        picture = OnDemand(partial(np.ndarray.view, self.pixels[index]))
+        picture = OnDemand(partial(np.ndarray.view, self.pixels[place]))
         picture.rgb()
-        time_s = self.time_s[index]
+        time_s = self.time_s[place]
+        if time_s is not None:
+            time_s += passes * self._lasts_s
         return Frame(self.name, index, time_s, self.width, self.height, picture)
+
+    @property
+    def _lasts_s(self) -> float:
+        """From the first one's time to where the next pass begins."""
+        first_s, last_s = self.time_s[0] or 0.0, self.time_s[-1] or 0.0
+        return (last_s - first_s) * len(self) / max(1, len(self) - 1)
 
 
 def load(clip: Clip, media: Path, *, count: int) -> Shots:

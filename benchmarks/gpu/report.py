@@ -139,8 +139,9 @@ def _frames(results: Results) -> str:
     return f"""## From frames in memory
 
 Decoded RGB frames lie in pageable memory; every round hands in frames that were not seen before,
-and all ways take their turns in it. The detector and the classifier alone have them anew, each for
-itself. The plain loop is facenet-pytorch's MTCNN and a ResNet18 on the same device. \
+and all ways take their turns in it. A clip's frames make one video, in which they come again and
+again where more are named than the clip has. The detector and the classifier alone have them anew,
+each for itself. The plain loop is facenet-pytorch's MTCNN and a ResNet18 on the same device. \
 {_copy_told(results)}Faces a frame, and how many frames the detector is given at once: \
 {"; ".join(faces)}.
 

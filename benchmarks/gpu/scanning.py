@@ -20,6 +20,8 @@ from emoscan.events import Event, FileFinished, Note, ScanStarted
 from emoscan.options import MinFace, RunOptions, ScanOptions, Shard
 
 MIN_FACE = MinFace(px=MIN_FACE_PX)
+# Libraries load what they need for a shape when it is met first.
+WARM_S = 4.0
 
 
 class Clock:
@@ -86,7 +88,7 @@ def shard_worker() -> Handlers:
 
     def warm(path: str, out: str, device: str) -> Answer:
         run = RunOptions(device=device)
-        return scan([Path(path)], Path(out), options=ScanOptions(end_s=0.5), run=run)
+        return scan([Path(path)], Path(out), options=ScanOptions(end_s=WARM_S), run=run)
 
     def shard(
         folder: str, out: str, *, number: int, of: int, workers: int, end_s: float, device: str
