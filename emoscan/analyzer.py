@@ -24,8 +24,8 @@ from emoscan.timeline.records import FaceRecord, frame_records, unreadable_recor
 from emoscan.types import Unreadable
 from emoscan.uploads import UPLOADS
 
-# How many batches of frames go to a device before somebody looks at them: more than are looked at
-# together, or they would be waited for in between.
+# How many batches of `uploads.TOGETHER` frames go to a device before somebody looks at them: more
+# than make a block of FaceFollower's, or some of each block would be waited for.
 UPLOADS_AHEAD = 8
 
 
@@ -62,14 +62,14 @@ class Analyzer:
         give_back_memory()
 
     def batch_frames(self, width_px: int, height_px: int) -> int:
-        """How many photos of this size are analysed together."""
+        """How many frames of this size make one batch: so many photos are analysed together."""
         return self._batch_size or self.runtime.batch_frames(width_px, height_px)
 
     def frames_ahead(self, width_px: int, height_px: int) -> int:
         """How many frames of this size are read ahead, in a thread of their own, for `video_rows`.
 
-        None for a GPU: the thread that uploads them reads them. Where many videos are analysed
-        their threads wait for each other, and frames that go from one to another make them wait.
+        0 for a GPU: the thread that uploads them reads them, for one by one they would go from
+        thread to thread, each of which waits for Python.
         """
         ahead = 2 * self.batch_frames(width_px, height_px)
         return 0 if self.runtime.keeps_pictures else ahead

@@ -10,7 +10,7 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
-from functools import cache
+from functools import cache, partial
 from itertools import accumulate, pairwise
 from pathlib import Path
 from threading import Lock
@@ -56,7 +56,8 @@ def _by_torch(network: nn.Module, runtime: Runtime) -> Forward:
     # channels_last makes convolutions about twice as fast on a CPU.
     network.to(runtime.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    exactly = _WITHOUT_TF32 if dtype is torch.float32 else nullcontext()
+    is_exact = runtime.device.type == "cuda" and dtype is torch.float32
+    exactly = _WITHOUT_TF32 if is_exact else nullcontext()
 
     def forward(images: Tensor) -> Tensor:
         with exactly:
@@ -66,34 +67,44 @@ def _by_torch(network: nn.Module, runtime: Runtime) -> Forward:
     return forward
 
 
-class _WithoutTf32:
-    """While somebody is in it, convolutions on CUDA keep all bits of fp32, and do not round to 10.
+class WithoutTf32:
+    """While anybody is in it, CUDA's convolutions keep all bits of fp32, instead of TF32's ten.
 
-    O-Net's looks, one behind the other, would make fractions of a pixel of that. Afterwards it is
-    as whoever uses this process has it.
+    O-Net looks at its own boxes again and again, and rounded products moved them by up to 2 px.
+    Afterwards it is as whoever uses this process has it.
     """
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._inside = 0
-        self._before = True
+        self._restore: Callable[[], None] = lambda: None
 
     def __enter__(self) -> None:
-        convolutions: Any = torch.backends.cudnn
         with self._lock:
             if not self._inside:
-                self._before, convolutions.allow_tf32 = convolutions.allow_tf32, False
+                self._restore = _turn_tf32_off()
             self._inside += 1
 
     def __exit__(self, *_: object) -> None:
-        convolutions: Any = torch.backends.cudnn
         with self._lock:
             self._inside -= 1
             if not self._inside:
-                convolutions.allow_tf32 = self._before
+                self._restore()
 
 
-_WITHOUT_TF32 = _WithoutTf32()
+def _turn_tf32_off() -> Callable[[], None]:
+    """In convolutions; what is given turns it on again where it was."""
+    cudnn: Any = torch.backends.cudnn
+    try:
+        before = cudnn.allow_tf32
+    except RuntimeError:  # whoever uses this process has used the names that torch 2.9 brought
+        before, cudnn.conv.fp32_precision = cudnn.conv.fp32_precision, "ieee"
+        return partial(setattr, cudnn.conv, "fp32_precision", before)
+    cudnn.allow_tf32 = False
+    return partial(setattr, cudnn, "allow_tf32", before)
+
+
+_WITHOUT_TF32 = WithoutTf32()
 
 
 def _fold_batch_norms(network: nn.Module) -> None:

@@ -327,7 +327,7 @@ class RunOptions:
     )
     batch_size: int | None = option(
         None,
-        "Photos analysed at once; of videos twice as many frames are decoded ahead.",
+        "Photos analysed at once; twice as many frames of a video are read ahead, but for CUDA.",
         metavar="N",
     )
     hwaccel: str = option(

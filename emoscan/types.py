@@ -30,7 +30,10 @@ class Picture(Protocol):
         ...
 
     def hand_over(self, fetch: Callable[[], NDArray[np.uint8]]) -> None:
-        """Somebody else keeps the pixels from now on; whoever still asks has them fetched."""
+        """Somebody else keeps the pixels from now on; whoever still asks has them fetched.
+
+        For the one thread that has the picture at that time.
+        """
         ...
 
 

@@ -1,5 +1,7 @@
 """Tables are the same where pictures stay on the device; here the device is the CPU."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,15 @@ def test_rows_are_the_same(portrait_clip, monkeypatch, stride: int) -> None:
         )
         assert a.confidence == pytest.approx(b.confidence, abs=0.05)
     assert np.mean([a.emotion == b.emotion for a, b in faces]) > 0.95
+
+
+def test_who_stops_early_leaves_no_thread_behind(portrait_clip, monkeypatch) -> None:
+    """The thread that uploads reads the file, too."""
+    monkeypatch.setattr(Runtime, "keeps_pictures", property(lambda self: True))
+    found = emoscan.analyze_video(portrait_clip, ScanOptions(), run=RUN)
+    next(found)
+    found.close()
+    assert not [t for t in threading.enumerate() if t.name == "emoscan-read-ahead"]
 
 
 def test_by_itself_it_detects_on_every_frame(portrait_clip, monkeypatch) -> None:

@@ -3,7 +3,8 @@
 import importlib.util
 import sys
 import threading
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,7 +18,7 @@ from emoscan.emotion.classifier import EmotionClassifier
 from emoscan.emotion.network import create_network
 from emoscan.errors import MissingPartError, UsageError
 from emoscan.faces.networks import load_networks
-from emoscan.inference import SIZES, batch_sizes, made_ready
+from emoscan.inference import SIZES, WithoutTf32, batch_sizes, made_ready
 from emoscan.options import Backend, Precision
 from emoscan.runtime import Runtime, choose_runtime, computes_in_bf16, serving_runtime
 
@@ -212,8 +213,43 @@ def test_folded_batch_norms_change_no_number() -> None:
     )
 
 
+@pytest.fixture
+def tf32() -> Iterator[None]:
+    """As torch has it, before and afterwards."""
+    assert torch.backends.cudnn.allow_tf32
+    yield
+    if hasattr(torch.backends.cudnn, "conv"):
+        torch.backends.cudnn.conv.fp32_precision = "tf32"
+    assert torch.backends.cudnn.allow_tf32
+
+
+@pytest.mark.usefixtures("tf32")
+def test_convolutions_keep_all_bits_until_the_last_is_done() -> None:
+    exactly = WithoutTf32()
+    with ExitStack() as first, ExitStack() as second:
+        first.enter_context(exactly)
+        second.enter_context(exactly)
+        first.close()
+        assert not torch.backends.cudnn.allow_tf32
+    assert torch.backends.cudnn.allow_tf32
+    with pytest.raises(KeyError), exactly:
+        raise KeyError
+    assert torch.backends.cudnn.allow_tf32
+
+
+@pytest.mark.usefixtures("tf32")
+@pytest.mark.skipif(not hasattr(torch.backends.cudnn, "conv"), reason="torch 2.9 brought it")
+def test_they_do_so_where_the_setting_was_made_by_its_newer_name() -> None:
+    torch.backends.cudnn.conv.fp32_precision = "ieee"
+    with pytest.raises(RuntimeError):
+        _ = torch.backends.cudnn.allow_tf32
+    with WithoutTf32():
+        assert torch.backends.cudnn.conv.fp32_precision == "ieee"
+    assert torch.backends.cudnn.conv.fp32_precision == "ieee"
+
+
 class Asked(torch.nn.Module):
-    """Tells whether convolutions may round while it runs."""
+    """Tells whether convolutions of a GPU may round while it runs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -224,33 +260,11 @@ class Asked(torch.nn.Module):
         return images
 
 
-class Around(torch.nn.Module):
-    """Another network, made ready by itself, as a layer."""
-
-    def __init__(self, forward) -> None:
-        super().__init__()
-        self._other = forward
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self._other(images)
-
-
-@pytest.mark.parametrize(("precision", "rounds"), [(Precision.FP32, False), (Precision.BF16, True)])
-def test_networks_in_fp32_keep_all_bits_while_they_run(precision: Precision, rounds: bool) -> None:
+@pytest.mark.usefixtures("tf32")
+def test_a_cpu_touches_no_setting_of_a_gpu() -> None:
     network, images = Asked(), torch.zeros(1, 1, 4, 4)
-    assert torch.backends.cudnn.allow_tf32  # as torch has it
-    made_ready(network, images, replace(choose_runtime("cpu"), precision=precision))(images)
-    assert network.rounded == [rounds]
-    assert torch.backends.cudnn.allow_tf32
-
-
-def test_they_do_so_until_the_last_of_them_is_done() -> None:
-    inner, images = Asked(), torch.zeros(1, 1, 4, 4)
-    inside = made_ready(inner, images, choose_runtime("cpu"))
-    outer = torch.nn.Sequential(*(Around(inside) for _ in range(2)), asked := Asked())
-    made_ready(outer, images, choose_runtime("cpu"))(images)
-    assert inner.rounded == [False, False] and asked.rounded == [False]
-    assert torch.backends.cudnn.allow_tf32
+    made_ready(network, images, choose_runtime("cpu", Precision.FP32))(images)
+    assert network.rounded == [True]
 
 
 def test_batch_norms_are_folded_and_nothing_else_changes() -> None:

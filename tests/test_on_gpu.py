@@ -38,8 +38,7 @@ def cuda() -> torch.device:
 def share_alike(a: list[Faces], b: list[Faces]) -> float:
     """Of all faces of both: where two libraries multiply, a score near a threshold may fall."""
     pairs = sum(
-        int((iou(x.boxes, y.boxes) >= 0.9).any(axis=1).sum())
-        for x, y in zip(a, b, strict=True)
+        int((iou(x.boxes, y.boxes) >= 0.9).any(axis=1).sum()) for x, y in zip(a, b, strict=True)
     )
     return 2 * pairs / (sum(map(len, a)) + sum(map(len, b)))
 

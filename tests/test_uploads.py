@@ -5,6 +5,7 @@ import weakref
 from itertools import chain
 
 import numpy as np
+import pytest
 import torch
 
 from emoscan import uploads
@@ -32,7 +33,8 @@ def test_items_come_in_their_order_with_their_pixels() -> None:
     assert seen == items
     for item in seen:
         if isinstance(item, Frame):
-            assert np.array_equal(kept.of(item, CPU).taken().numpy(), item.rgb())
+            assert (kept.of(item, CPU).taken().numpy() == item.index).all()
+            assert (item.rgb() == item.index).all()
 
 
 def test_what_held_the_pixels_is_free_at_once_and_whoever_asks_has_them_fetched(
@@ -80,6 +82,15 @@ def test_a_batch_is_of_one_size_and_of_few_pixels(monkeypatch) -> None:
     list(Uploads().ahead([frame(i, size) for i, size in enumerate(places)], CPU))
     assert [len(batch) for batch in sizes] == [2, 3, 1, 1]
     assert all(len(set(batch)) == 1 for batch in sizes)
+
+
+@pytest.mark.parametrize("height", [1, 3, 48])
+@pytest.mark.parametrize("count", [1, 2, 3, 10, 11])
+def test_all_of_the_threads_copy_their_rows(count: int, height: int) -> None:
+    images = np.random.default_rng(count).integers(0, 256, (count, height, 5, 3), np.uint8)
+    there = np.full_like(images, 7)
+    uploads._copy([*images], there)
+    assert np.array_equal(there, images)
 
 
 def test_it_is_uploaded_once_and_forgotten_with_the_picture() -> None:

@@ -141,8 +141,8 @@ def _frames(results: Results) -> str:
 Decoded RGB frames lie in pageable memory; every round hands in frames that were not seen before,
 and all ways take their turns in it. A clip's frames make one video, in which they come again and
 again where more are named than the clip has. The detector and the classifier alone have them anew,
-each for itself. The plain loop is facenet-pytorch's MTCNN and a ResNet18 on the same device. \
-{_copy_told(results)}Faces a frame, and how many frames the detector is given at once: \
+each for itself. {_copy_told(results)}The plain loop is
+facenet-pytorch's MTCNN and a ResNet18 on the same device. Faces a frame, and how many frames the detector is given at once: \
 {"; ".join(faces)}.
 
 {table(header, rows)}
@@ -151,13 +151,16 @@ each for itself. The plain loop is facenet-pytorch's MTCNN and a ResNet18 on the
 
 
 def _copy_told(results: Results) -> str:
-    """What the way to the device alone would allow."""
+    """How pixels get to the device, and what one of the ways would allow."""
     gb_s = results.get("rates", "copies_gb_s", "pageable")
     clip = results.get("frames", "clips", PROMISED) or {}
     if not gb_s or "width" not in clip:
         return ""
     most = gb_s * 1e9 / (3 * clip["width"] * clip["height"])
-    return f"To copy RGB of 720p from pageable memory alone would allow {most:,.0f} frames/s. "
+    return (
+        "For these two the driver copies each frame when it is looked at, which alone would allow "
+        f"{most:,.0f} frames/s of 720p; on the way to rows threads copy frames ahead. "
+    )
 
 
 def _way_cells(results: Results, clip: str, way: str) -> tuple[str, str, str, str]:

@@ -1,7 +1,7 @@
 """From files to lists of rows: decoding in threads of its own, then `Analyzer`."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from typing import Protocol
 
 from emoscan.analyzer import Analyzer
@@ -58,7 +58,7 @@ def video_rows(
     depth = analyzer.frames_ahead(video.info.width, video.info.height)
     frames = video.frames(options, first=first)
     with (
-        closing(read_ahead(frames, depth=depth)) if depth else nullcontext(frames) as items,
+        closing(read_ahead(frames, depth=depth) if depth else frames) as items,
         closing(
             analyzer.video_rows(items, tracker or Tracker(), borders=video.info.segment_starts)
         ) as batches,

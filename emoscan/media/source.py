@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -95,7 +95,7 @@ class VideoSource(ABC):
         """How many frames `frames(options)` gives, unreadable ones included."""
         return len(selected_indices(self.time_s, options))
 
-    def frames(self, options: ScanOptions, *, first: int = 0) -> Iterator[Frame | Unreadable]:
+    def frames(self, options: ScanOptions, *, first: int = 0) -> Generator[Frame | Unreadable]:
         """The frames that the options select, from index `first` on, their pixels made already.
 
         Unreadable where a packet gave none, or one that cannot be made RGB.
