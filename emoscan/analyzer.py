@@ -12,14 +12,10 @@ from emoscan.faces.follow import FaceFollower, Item, Looked, LookedAt, look_at
 from emoscan.faces.mtcnn import FaceDetector
 from emoscan.faces.track import Tracker
 from emoscan.faces.view import NO_VIEW, view_of
+from emoscan.heap import give_back_memory
 from emoscan.media.ahead import read_ahead
 from emoscan.options import RunOptions, ScanOptions
-from emoscan.runtime import (
-    Runtime,
-    give_back_memory,
-    photo_workers,
-    serving_runtime,
-)
+from emoscan.runtime import Runtime, photo_workers, serving_runtime
 from emoscan.timeline.records import FaceRecord, frame_records, unreadable_record
 from emoscan.types import Unreadable
 from emoscan.uploads import UPLOADS

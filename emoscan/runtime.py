@@ -1,11 +1,9 @@
 """Device, precision and batch size: chosen once, and said aloud."""
 
-import ctypes
 import gc
 import platform
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib import import_module
@@ -251,12 +249,6 @@ def _note(name: str) -> str:
         if name.startswith("cpu")
         else (f"Running on {name}.")
     )
-
-
-def give_back_memory() -> None:
-    """Give the system what is free: glibc would keep 40 MB that were needed to load networks."""
-    with suppress(OSError, TypeError, AttributeError):  # Windows, macOS, musl
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def halving_on_out_of_memory(run: Callable[[int], T], size: int) -> T:

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from emoscan.errors import UsageError
+from emoscan.heap import give_back_memory
 from emoscan.options import Precision
-from emoscan.runtime import choose_runtime, give_back_memory, halving_on_out_of_memory
+from emoscan.runtime import choose_runtime, halving_on_out_of_memory
 
 
 def without_gpus(monkeypatch) -> None:

@@ -142,8 +142,8 @@ Decoded RGB frames lie in pageable memory; every round hands in frames that were
 and all ways take their turns in it. A clip's frames make one video, in which they come again and
 again where more are named than the clip has. The detector and the classifier alone have them anew,
 each for itself. {_copy_told(results)}The plain loop is
-facenet-pytorch's MTCNN and a ResNet18 on the same device. Faces a frame, and how many frames the detector is given at once: \
-{"; ".join(faces)}.
+facenet-pytorch's MTCNN and a ResNet18 on the same device. Faces a frame, and how many frames the
+detector is given at once: {"; ".join(faces)}.
 
 {table(header, rows)}
 

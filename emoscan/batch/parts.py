@@ -19,6 +19,9 @@ from emoscan.timeline.read import read_metadata, read_records
 from emoscan.timeline.records import FaceRecord
 from emoscan.timeline.writers import TableWriter, open_table
 
+# Of a part, which is read from its beginning to its end, if ever: rows need not wait for more.
+ROW_GROUP_ROWS = 2_000
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -92,7 +95,13 @@ class Parts:
             return
         if self._writer is None:
             path = self._path(self._number)
-            self._writer = open_table(path, TableFormat.PARQUET, overwrite=True, owner=self._owner)
+            self._writer = open_table(
+                path,
+                TableFormat.PARQUET,
+                overwrite=True,
+                owner=self._owner,
+                row_group_rows=ROW_GROUP_ROWS,
+            )
         self._writer.write(rows)
 
     def close_part(

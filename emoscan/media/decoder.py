@@ -18,6 +18,7 @@ from queue import SimpleQueue
 from typing import Any, BinaryIO
 
 from emoscan.errors import MediaError
+from emoscan.heap import give_back_memory
 from emoscan.media.find import MediaFile
 from emoscan.media.picture import Pixels
 from emoscan.media.shared import SharedMemory
@@ -188,7 +189,9 @@ class _Decoder:
         assert self._video is not None
         told: Message = {"damage": (), "note": None}
         with self._video as video:
-            for item in video.frames(options, first=first):
+            for count, item in enumerate(video.frames(options, first=first)):
+                if not count:  # the file is open: reading the index of hours took 10 MB
+                    give_back_memory()
                 known, told = told, {"damage": video.damage, "note": video.note}
                 news = {} if told == known else told
                 by = {"by": video.decoder} if isinstance(item, Frame) else {}

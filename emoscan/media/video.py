@@ -146,7 +146,8 @@ class Video(VideoSource):
             self.damage = (*self._gap(options), *self._early_end(options))
             return
         losses = Losses(int(wanted[0]), int(wanted[-1]) + 1)
-        selected = np.isin(np.arange(losses.stop), wanted)
+        selected = np.zeros(losses.stop, np.bool_)
+        selected[wanted] = True
         for index, frame in self._each(losses):
             losses.count(index, frame)
             item = self._made(index, frame, losses) if selected[index] else None

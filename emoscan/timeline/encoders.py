@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from emoscan.heap import give_back_memory
 from emoscan.options import TableFormat
 from emoscan.timeline.schema import (
     CSV_COLUMNS,
@@ -22,8 +23,11 @@ from emoscan.timeline.schema import (
 )
 
 # Readers skip and scan 20,000 to 100,000 well. The least of these: rows wait in memory until there
-# are so many, at some 0.3 kB each, once for the table and once for its part (`batch/parts.py`).
+# are so many, at some 0.3 kB each.
 ROW_GROUP_ROWS = 20_000
+
+# Arrow's own keeps 10 MB more of what a row group took, though that comes once in minutes.
+POOL = pa.system_memory_pool()
 
 _FLOAT_LEAVES = [
     *(field.name for field in SCHEMA if pa.types.is_floating(field.type)),
@@ -49,12 +53,13 @@ class Encoder(Protocol):
 
 
 class ParquetEncoder:
-    """ZSTD, floats split by bytes, row groups of ROW_GROUP_ROWS."""
+    """ZSTD, floats split by bytes, row groups of about ROW_GROUP_ROWS, or as many as are given."""
 
     holds_metadata = True
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, row_group_rows: int | None = None) -> None:
         """Begin a table in `file`."""
+        self._row_group_rows = row_group_rows or ROW_GROUP_ROWS
         self._held: list[pa.RecordBatch] = []
         self._parquet = pq.ParquetWriter(
             file,
@@ -62,12 +67,13 @@ class ParquetEncoder:
             compression="zstd",
             use_dictionary=_WORD_COLUMNS,
             use_byte_stream_split=_FLOAT_LEAVES,
+            memory_pool=POOL,
         )
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Hold the batch, and write a row group once it is full."""
         self._held.append(batch)
-        if sum(map(len, self._held)) >= ROW_GROUP_ROWS:
+        if sum(map(len, self._held)) >= self._row_group_rows:
             self._write_row_group()
 
     def finish(self, metadata: bytes) -> None:
@@ -85,9 +91,11 @@ class ParquetEncoder:
     def _write_row_group(self) -> None:
         # One dictionary a column, else words would be written out. Not `combine_chunks`, which
         # copies every column.
-        table = pa.Table.from_batches(self._held).unify_dictionaries()
+        table = pa.Table.from_batches(self._held).unify_dictionaries(memory_pool=POOL)
         self._held.clear()
         self._parquet.write_table(table)
+        del table
+        give_back_memory()
 
 
 class CsvEncoder:
@@ -138,11 +146,13 @@ class JsonLinesEncoder:
         """Nothing is held."""
 
 
-ENCODERS: dict[TableFormat, Callable[[BinaryIO], Encoder]] = {
-    TableFormat.PARQUET: ParquetEncoder,
-    TableFormat.CSV: CsvEncoder,
-    TableFormat.JSONL: JsonLinesEncoder,
-}
+def encoder_of(
+    table_format: TableFormat, file: BinaryIO, *, row_group_rows: int | None = None
+) -> Encoder:
+    """One that begins a table in `file`; only Parquet has row groups."""
+    if table_format is TableFormat.PARQUET:
+        return ParquetEncoder(file, row_group_rows)
+    return CsvEncoder(file) if table_format is TableFormat.CSV else JsonLinesEncoder(file)
 
 
 def count_rows(path: Path, table_format: TableFormat) -> int:

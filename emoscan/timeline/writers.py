@@ -15,7 +15,7 @@ import pyarrow as pa
 from emoscan.errors import OutputError, UsageError
 from emoscan.options import STANDARD_OUTPUT, TableFormat
 from emoscan.timeline.disk import told_free
-from emoscan.timeline.encoders import ENCODERS, count_rows, cut_torn_row
+from emoscan.timeline.encoders import count_rows, cut_torn_row, encoder_of
 from emoscan.timeline.interrupts import undisturbed
 from emoscan.timeline.records import FaceRecord, record_batch
 from emoscan.timeline.schema import SCHEMA_VERSION, metadata_path
@@ -85,14 +85,22 @@ def format_of(out: str | Path | None, explicit: TableFormat | None) -> TableForm
 
 
 def open_table(
-    out: Path, table_format: TableFormat, *, overwrite: bool, owner: str = ""
+    out: Path,
+    table_format: TableFormat,
+    *,
+    overwrite: bool,
+    owner: str = "",
+    row_group_rows: int | None = None,
 ) -> TableWriter:
     """Begin a table that will be called `out`, in a folder that is made where it is missing.
 
-    The name that it has meanwhile begins with HIDDEN and `owner`. Raises OutputError where `out`
-    exists and may not be replaced, or cannot be written.
+    The name that it has meanwhile begins with HIDDEN and `owner`. Parquet's rows wait in memory for
+    a row group of `row_group_rows`, by default as many as readers like. Raises OutputError where
+    `out` exists and may not be replaced, or cannot be written.
     """
-    return _FileTable(out, table_format, overwrite=overwrite, owner=owner)
+    return _FileTable(
+        out, table_format, overwrite=overwrite, owner=owner, row_group_rows=row_group_rows
+    )
 
 
 def open_stream(stream: BinaryIO, table_format: TableFormat) -> TableWriter:
@@ -136,7 +144,13 @@ def refuse_existing(out: Path, *, overwrite: bool) -> None:
 
 class _FileTable:
     def __init__(
-        self, out: Path, table_format: TableFormat, *, overwrite: bool, owner: str
+        self,
+        out: Path,
+        table_format: TableFormat,
+        *,
+        overwrite: bool,
+        owner: str,
+        row_group_rows: int | None,
     ) -> None:
         self._out, self._format, self._overwrite = out, table_format, overwrite
         hidden = _hidden_name(owner)
@@ -149,7 +163,7 @@ class _FileTable:
             _refuse_existing(out, overwrite=overwrite)
             out.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._writing.open("xb")
-            self._encoder = ENCODERS[table_format](self._file)
+            self._encoder = encoder_of(table_format, self._file, row_group_rows=row_group_rows)
 
     @property
     def rows(self) -> int:
@@ -292,7 +306,7 @@ class _StreamTable:
     def __init__(self, stream: BinaryIO, table_format: TableFormat) -> None:
         self._stream, self._rows = stream, 0
         with _in_words("Standard output"):
-            self._encoder = ENCODERS[table_format](stream)
+            self._encoder = encoder_of(table_format, stream)
             stream.flush()
 
     @property

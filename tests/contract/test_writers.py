@@ -100,6 +100,17 @@ class TestFiles:
         assert list(frame["source"].cat.categories) == ["0.mp4", "1.mp4", "2.mp4", "3.mp4"]
         assert frame["frame"].tolist() == 4 * [row.frame for row in records(20)]
 
+    def test_whoever_has_little_memory_has_small_row_groups(self, out, monkeypatch):
+        monkeypatch.setattr(writers, "BATCH_ROWS", 10)
+        table = open_table(out, TableFormat(out.suffix[1:]), overwrite=False, row_group_rows=20)
+        table.write(records(90))
+        table.commit(METADATA)
+        assert read_timeline(out)["frame"].tolist() == [row.frame for row in records(90)]
+        if out.suffix == ".parquet":
+            groups = pq.read_metadata(out)
+            rows = [groups.row_group(number).num_rows for number in range(groups.num_row_groups)]
+            assert max(rows) <= 30 and sum(rows) == len(records(90))
+
     def test_nothing_bears_the_name_before_commit(self, out):
         table = open_new(out)
         table.write(records(30))
