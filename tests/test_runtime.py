@@ -8,7 +8,7 @@ import torch
 from emoscan.errors import UsageError
 from emoscan.heap import give_back_memory
 from emoscan.options import Precision
-from emoscan.runtime import choose_runtime, halving_on_out_of_memory
+from emoscan.runtime import choose_runtime, computes_in_bf16, halving_on_out_of_memory
 
 
 def without_gpus(monkeypatch) -> None:
@@ -104,3 +104,31 @@ def test_what_was_freed_goes_back_to_the_system() -> None:
 def test_elsewhere_nothing_is_given_back(monkeypatch) -> None:
     monkeypatch.setattr("ctypes.CDLL", lambda _: object())
     give_back_memory()
+
+
+@pytest.mark.parametrize(
+    ("able", "computes"),
+    [
+        ({"cpu_name": "AMD EPYC", "avx512_bf16": True}, True),
+        ({"cpu_name": "Intel Xeon", "avx512_bf16": True}, False),
+        ({"cpu_name": "Intel Xeon", "avx512_bf16": True, "amx_bf16": True}, True),
+        ({"cpu_name": "AMD EPYC", "avx512_bf16": False}, False),
+    ],
+)
+def test_bf16_is_for_processors_that_are_faster_by_it(
+    monkeypatch, able: dict[str, object], computes: bool
+) -> None:
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: able)
+    assert computes_in_bf16(torch.device("cpu")) is computes
+
+
+@pytest.mark.parametrize(("vendor", "computes"), [("GenuineIntel", False), ("AuthenticAMD", True)])
+def test_where_torch_does_not_name_the_processor_the_system_does(
+    monkeypatch, vendor: str, computes: bool
+) -> None:
+    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": True})
+    monkeypatch.setattr("platform.processor", lambda: f"Family 6 Model 207, {vendor}")
+    assert computes_in_bf16(torch.device("cpu")) is computes
+    monkeypatch.setattr("platform.processor", lambda: "")
+    monkeypatch.setattr("pathlib.Path.read_text", lambda *_, **__: f"vendor_id\t: {vendor}\n")
+    assert computes_in_bf16(torch.device("cpu")) is computes

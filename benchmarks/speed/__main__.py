@@ -34,6 +34,8 @@ def main() -> None:
     results = Results.read(path) if goes_on else Results(path)
     if not args.render:
         measure(args, results)
+    if args.note:
+        results.put("run", results.parts["run"] | {"note": args.note})
     write(results, args.out)
 
 
@@ -81,6 +83,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a rehearsal on a few frames")
     parser.add_argument("--long", action="store_true", help="memory of 5 and 50 min, not 1 and 10")
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1])
+    parser.add_argument("--note", help="a sentence on the run, for the head of the page")
     return parser.parse_args()
 
 

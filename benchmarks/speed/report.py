@@ -52,14 +52,15 @@ def _head(results: Results) -> str:
 measured once, one after the other, each in a process of its own that has loaded its networks;
 figures are medians of the rounds. emoscan runs with its default options from file to Parquet, over
 the whole clip; the slow peers look at its first 3 s. To start a process and load its networks is
-left out. `fer` as it comes looks for faces from 20 px on, all others from 40 px on.{_only(run)}
+left out. `fer` as it comes looks for faces from 20 px on, all others from 40 px on.{_about(run)}
 
 {table(("machine", ""), _machine_rows(results, about))}"""
 
 
-def _only(run: dict[str, Any]) -> str:
+def _about(run: dict[str, Any]) -> str:
     sections = " and ".join(run.get("only") or ())
-    return f"\nOf this run is only {sections}; the rest is of one before it." if sections else ""
+    only = f"\nOf this run is only {sections}; the rest is of one before it." if sections else ""
+    return only + (f"\n\n{run['note']}" if run.get("note") else "")
 
 
 def _machine_rows(results: Results, about: dict[str, Any]) -> Iterator[tuple[str, str]]:
