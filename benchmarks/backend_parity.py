@@ -4,7 +4,7 @@
 
 Faces are those of all photos and of every third frame of all videos in the folder, found by torch
 in fp32. What is compared is what a user's options choose here: OpenVINO where it is installed, bf16
-where the CPU computes with it.
+where the CPU is faster by it.
 """
 
 import argparse

@@ -56,8 +56,7 @@ def _by_torch(network: nn.Module, runtime: Runtime) -> Forward:
     # channels_last makes convolutions about twice as fast on a CPU.
     network.to(runtime.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    is_exact = runtime.device.type == "cuda" and dtype is torch.float32
-    exactly = _WITHOUT_TF32 if is_exact else nullcontext()
+    exactly = _WITHOUT_TF32 if may_round(runtime.device, dtype) else nullcontext()
 
     def forward(images: Tensor) -> Tensor:
         with exactly:
@@ -67,11 +66,16 @@ def _by_torch(network: nn.Module, runtime: Runtime) -> Forward:
     return forward
 
 
+def may_round(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether convolutions could be rounded to TF32 there, as torch has it by default."""
+    return device.type == "cuda" and dtype is torch.float32
+
+
 class WithoutTf32:
     """While anybody is in it, CUDA's convolutions keep all bits of fp32, instead of TF32's ten.
 
     O-Net looks at its own boxes again and again, and rounded products moved them by up to 2 px.
-    Afterwards it is as whoever uses this process has it.
+    Afterwards torch says of convolutions what it said before.
     """
 
     def __init__(self) -> None:
@@ -95,13 +99,15 @@ class WithoutTf32:
 def _turn_tf32_off() -> Callable[[], None]:
     """In convolutions; what is given turns it on again where it was."""
     cudnn: Any = torch.backends.cudnn
-    try:
-        before = cudnn.allow_tf32
-    except RuntimeError:  # whoever uses this process has used the names that torch 2.9 brought
-        before, cudnn.conv.fp32_precision = cudnn.conv.fp32_precision, "ieee"
-        return partial(setattr, cudnn.conv, "fp32_precision", before)
-    cudnn.allow_tf32 = False
-    return partial(setattr, cudnn, "allow_tf32", before)
+    # The newer name, of torch 2.9: read by the older one, a setting by the newer is an error.
+    whose, name, exact = (
+        (cudnn.conv, "fp32_precision", "ieee")
+        if hasattr(cudnn, "conv")
+        else (cudnn, "allow_tf32", False)
+    )
+    restore = partial(setattr, whose, name, getattr(whose, name))
+    setattr(whose, name, exact)
+    return restore
 
 
 _WITHOUT_TF32 = WithoutTf32()

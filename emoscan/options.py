@@ -233,7 +233,7 @@ class ScanOptions:
     weights: Path | None = option(None, "Use these weights, not the shipped ones.", metavar="FILE")
     precision: Precision = option(
         Precision.AUTO,
-        "Number format; auto: fp16 on CUDA, bf16 where the CPU computes with it, else fp32.",
+        "Number format; auto: fp16 on CUDA, bf16 where the CPU is faster by it, else fp32.",
     )
     tta: Tta = option(
         Tta.NONE,
@@ -421,7 +421,7 @@ class TrainOptions:
     resume: bool = option(False, "Go on with a run that was stopped.", flags=("--resume",))
     device: str = option("auto", "auto, cpu, cuda, cuda:N or mps.")
     precision: Precision = option(
-        Precision.AUTO, "auto: bf16 where the device computes with it, else fp32."
+        Precision.AUTO, "auto: bf16 where the device is faster by it, else fp32."
     )
 
     def __post_init__(self) -> None:

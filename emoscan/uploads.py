@@ -22,7 +22,7 @@ Item = TypeVar("Item", bound=Frame | Unreadable)
 TOGETHER, TOGETHER_PX = 10, 2**24
 
 # On their way they are copied into memory that the device reads by itself, by so many threads for
-# all videos: on one machine 5,600 frames of 720p a second, where one copied 2,200 and the driver,
+# all videos: on one machine four copied 5,600 frames of 720p a second, one 2,200 and the driver,
 # which takes them from anywhere, 2,300.
 COPYING_THREADS = 4
 _COPYING = ThreadPoolExecutor(COPYING_THREADS, thread_name_prefix="emoscan-copy")

@@ -18,9 +18,9 @@ from emoscan.emotion.classifier import EmotionClassifier
 from emoscan.emotion.network import create_network
 from emoscan.errors import MissingPartError, UsageError
 from emoscan.faces.networks import load_networks
-from emoscan.inference import SIZES, WithoutTf32, batch_sizes, made_ready
+from emoscan.inference import SIZES, WithoutTf32, batch_sizes, made_ready, may_round
 from emoscan.options import Backend, Precision
-from emoscan.runtime import Runtime, choose_runtime, computes_in_bf16, serving_runtime
+from emoscan.runtime import Runtime, choose_runtime, is_faster_in_bf16, serving_runtime
 
 needs_openvino = pytest.mark.skipif(
     importlib.util.find_spec("openvino") is None, reason="OpenVINO is not installed"
@@ -69,7 +69,7 @@ def test_the_classifier_agrees(cache) -> None:
     wanted = EmotionClassifier(choose_runtime("cpu")).classify_crops(crops).probabilities
     exact = EmotionClassifier(by_openvino()).classify_crops(crops).probabilities
     assert np.allclose(exact, wanted, atol=1e-4)
-    if computes_in_bf16(torch.device("cpu")):
+    if is_faster_in_bf16(torch.device("cpu")):
         rough = EmotionClassifier(by_openvino(Precision.BF16)).classify_crops(crops).probabilities
         assert np.allclose(rough, wanted, atol=0.05)
 
@@ -180,9 +180,9 @@ def test_openvino_is_for_the_cpu(monkeypatch) -> None:
         serving_runtime(backend=Backend.OPENVINO)
 
 
-def test_bf16_is_taken_where_the_cpu_computes_with_it(monkeypatch) -> None:
+def test_bf16_is_taken_where_the_cpu_is_faster_by_it(monkeypatch) -> None:
     for able, precision in ((True, Precision.BF16), (False, Precision.FP32)):
-        monkeypatch.setattr("emoscan.runtime.computes_in_bf16", lambda device, able=able: able)
+        monkeypatch.setattr("emoscan.runtime.is_faster_in_bf16", lambda device, able=able: able)
         assert serving_runtime("cpu").precision is precision
         assert serving_runtime("cpu", Precision.FP32).precision is Precision.FP32
 
@@ -213,13 +213,20 @@ def test_folded_batch_norms_change_no_number() -> None:
     )
 
 
+def rounds() -> bool:
+    """Whether convolutions of a GPU do."""
+    newer = getattr(torch.backends.cudnn, "conv", None)
+    return newer.fp32_precision == "tf32" if newer else torch.backends.cudnn.allow_tf32
+
+
 @pytest.fixture
 def tf32() -> Iterator[None]:
     """As torch has it, before and afterwards."""
-    assert torch.backends.cudnn.allow_tf32
+    assert rounds()
     yield
-    if hasattr(torch.backends.cudnn, "conv"):
-        torch.backends.cudnn.conv.fp32_precision = "tf32"
+    for name in ("conv", "rnn"):
+        if hasattr(torch.backends.cudnn, name):
+            getattr(torch.backends.cudnn, name).fp32_precision = "tf32"
     assert torch.backends.cudnn.allow_tf32
 
 
@@ -230,22 +237,28 @@ def test_convolutions_keep_all_bits_until_the_last_is_done() -> None:
         first.enter_context(exactly)
         second.enter_context(exactly)
         first.close()
-        assert not torch.backends.cudnn.allow_tf32
-    assert torch.backends.cudnn.allow_tf32
+        assert not rounds()
+    assert rounds()
     with pytest.raises(KeyError), exactly:
         raise KeyError
-    assert torch.backends.cudnn.allow_tf32
+    assert rounds()
 
 
 @pytest.mark.usefixtures("tf32")
 @pytest.mark.skipif(not hasattr(torch.backends.cudnn, "conv"), reason="torch 2.9 brought it")
-def test_they_do_so_where_the_setting_was_made_by_its_newer_name() -> None:
-    torch.backends.cudnn.conv.fp32_precision = "ieee"
+def test_they_do_so_where_settings_were_made_by_their_newer_names() -> None:
+    torch.backends.cudnn.rnn.fp32_precision = "ieee"
     with pytest.raises(RuntimeError):
         _ = torch.backends.cudnn.allow_tf32
     with WithoutTf32():
-        assert torch.backends.cudnn.conv.fp32_precision == "ieee"
-    assert torch.backends.cudnn.conv.fp32_precision == "ieee"
+        assert not rounds()
+    assert rounds()
+
+
+def test_only_fp32_on_cuda_may_round() -> None:
+    cpu, cuda = map(torch.device, ("cpu", "cuda"))
+    assert may_round(cuda, torch.float32)
+    assert not may_round(cuda, torch.float16) and not may_round(cpu, torch.float32)
 
 
 class Asked(torch.nn.Module):
@@ -256,7 +269,7 @@ class Asked(torch.nn.Module):
         self.rounded: list[bool] = []
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        self.rounded.append(torch.backends.cudnn.allow_tf32)
+        self.rounded.append(rounds())
         return images
 
 

@@ -8,7 +8,7 @@ import torch
 from emoscan.errors import UsageError
 from emoscan.heap import give_back_memory
 from emoscan.options import Precision
-from emoscan.runtime import choose_runtime, computes_in_bf16, halving_on_out_of_memory
+from emoscan.runtime import choose_runtime, halving_on_out_of_memory, is_faster_in_bf16
 
 
 def without_gpus(monkeypatch) -> None:
@@ -106,29 +106,40 @@ def test_elsewhere_nothing_is_given_back(monkeypatch) -> None:
     give_back_memory()
 
 
+@pytest.mark.parametrize(("vendor", "is_intel"), [("GenuineIntel", True), ("AuthenticAMD", False)])
+@pytest.mark.parametrize("uname", ["", "x86_64"])
+def test_bf16_is_for_processors_that_are_faster_by_it(
+    monkeypatch, vendor: str, uname: str, is_intel: bool
+) -> None:
+    cpu = torch.device("cpu")
+    monkeypatch.setattr("platform.processor", lambda: uname)
+    monkeypatch.setattr("pathlib.Path.read_text", lambda *_, **__: f"vendor_id\t: {vendor}\n")
+    for able, is_faster in (
+        ({"avx512_bf16": True}, not is_intel),
+        ({"avx512_bf16": True, "amx_bf16": True}, True),
+        ({"avx512_bf16": False}, False),
+    ):
+        monkeypatch.setattr("torch.cpu.get_capabilities", lambda able=able: able)
+        assert is_faster_in_bf16(cpu) is is_faster
+
+
 @pytest.mark.parametrize(
-    ("able", "computes"),
+    ("name", "uname", "is_faster"),
     [
-        ({"cpu_name": "AMD EPYC", "avx512_bf16": True}, True),
-        ({"cpu_name": "Intel Xeon", "avx512_bf16": True}, False),
-        ({"cpu_name": "Intel Xeon", "avx512_bf16": True, "amx_bf16": True}, True),
-        ({"cpu_name": "AMD EPYC", "avx512_bf16": False}, False),
+        ("Intel Xeon", "", False),
+        ("AMD EPYC", "", True),
+        ("", "Intel64 Family 6 Model 207, GenuineIntel", False),
+        ("", "AMD64 Family 25 Model 17, AuthenticAMD", True),
     ],
 )
-def test_bf16_is_for_processors_that_are_faster_by_it(
-    monkeypatch, able: dict[str, object], computes: bool
+def test_elsewhere_than_on_linux_torch_or_the_system_names_the_processor(
+    monkeypatch, name: str, uname: str, is_faster: bool
 ) -> None:
+    def none(*_: object, **__: object) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr("pathlib.Path.read_text", none)
+    monkeypatch.setattr("platform.processor", lambda: uname)
+    able = {"cpu_name": name, "avx512_bf16": True}
     monkeypatch.setattr("torch.cpu.get_capabilities", lambda: able)
-    assert computes_in_bf16(torch.device("cpu")) is computes
-
-
-@pytest.mark.parametrize(("vendor", "computes"), [("GenuineIntel", False), ("AuthenticAMD", True)])
-def test_where_torch_does_not_name_the_processor_the_system_does(
-    monkeypatch, vendor: str, computes: bool
-) -> None:
-    monkeypatch.setattr("torch.cpu.get_capabilities", lambda: {"avx512_bf16": True})
-    monkeypatch.setattr("platform.processor", lambda: f"Family 6 Model 207, {vendor}")
-    assert computes_in_bf16(torch.device("cpu")) is computes
-    monkeypatch.setattr("platform.processor", lambda: "")
-    monkeypatch.setattr("pathlib.Path.read_text", lambda *_, **__: f"vendor_id\t: {vendor}\n")
-    assert computes_in_bf16(torch.device("cpu")) is computes
+    assert is_faster_in_bf16(torch.device("cpu")) is is_faster

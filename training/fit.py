@@ -19,7 +19,7 @@ from emoscan.emotion.crop import CROP_SIDE_PX, Normalisation, normalise, to_inpu
 from emoscan.emotions import EMOTIONS
 from emoscan.errors import UsageError
 from emoscan.options import Precision
-from emoscan.runtime import Runtime, choose_runtime, computes_in_bf16
+from emoscan.runtime import Runtime, choose_runtime, is_faster_in_bf16
 from training import state
 from training.augment import augment, mix
 from training.events import BatchDone, EpochDone, Listener, StoppedEarly, TrainingStarted, ignore
@@ -322,10 +322,10 @@ def _make_average(network: TrainingNetwork, decay: float) -> AveragedModel | Non
 
 
 def training_runtime(device: str, wanted: Precision) -> Runtime:
-    """The device, and bf16 where it computes with it natively. Raises UsageError."""
+    """The device, and bf16 where it is faster by it. Raises UsageError."""
     if wanted is Precision.FP16:
         raise UsageError("Training takes --precision auto, fp32 or bf16: fp16 loses gradients.")
     runtime = choose_runtime(device, Precision.FP32 if wanted is Precision.AUTO else wanted)
-    if wanted is not Precision.AUTO or not computes_in_bf16(runtime.device):
+    if wanted is not Precision.AUTO or not is_faster_in_bf16(runtime.device):
         return runtime
     return Runtime(runtime.device, Precision.BF16, runtime.device_name, runtime.note)

@@ -158,7 +158,7 @@ def _copy_told(results: Results) -> str:
         return ""
     most = gb_s * 1e9 / (3 * clip["width"] * clip["height"])
     return (
-        "For these two the driver copies each frame when it is looked at, which alone would allow "
+        "For these two the driver copies each frame when it is looked at, which by itself allowed "
         f"{most:,.0f} frames/s of 720p; on the way to rows threads copy frames ahead. "
     )
 

@@ -59,7 +59,7 @@ left out. `fer` as it comes looks for faces from 20 px on, all others from 40 px
 
 def _about(run: dict[str, Any]) -> str:
     sections = " and ".join(run.get("only") or ())
-    only = f"\nOf this run is only {sections}; the rest is of one before it." if sections else ""
+    only = f"\nOf this run is only {sections}; the rest is of other ones." if sections else ""
     return only + (f"\n\n{run['note']}" if run.get("note") else "")
 
 

@@ -171,6 +171,15 @@ class Job(ABC):
             )
         )
 
+    def _about_parts(self) -> dict[str, Any]:
+        """What parts have to agree on to make one table: also what computes, and in which numbers.
+
+        `auto` may be another one after an update, or on another machine.
+        """
+        runtime = self._analyzer.runtime
+        how = {"precision": runtime.precision.value, "backend": runtime.backend.value}
+        return self._about_making() | how
+
     def _about_making(self) -> dict[str, Any]:
         """What a table is told by beside its input, in its metadata."""
         classifier = self._analyzer.classifier

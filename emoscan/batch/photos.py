@@ -101,7 +101,7 @@ class PhotoJob(Job):
             return True
         # Before the parts: what else may lie there must not cost them.
         metadata = self._history.fitting(attempt.out, input_)
-        with Parts(attempt.out, self._about_making()) as parts:
+        with Parts(attempt.out, self._about_parts()) as parts:
             again = self._run.retry_failed
             replaced = attempt.out if metadata and again and damage_of(metadata) else None
             whole = self._whole_parts(parts, lambda number: _of_all(_chunk(files, number)))

@@ -113,7 +113,7 @@ class VideoJob(Job):
         """For what is long and goes to a file; nothing else is worth going on with."""
         if not (borders and attempt.out and attempt.input_):
             return nullcontext()
-        return Parts(attempt.out, self._about_making(), owner=owner_of(self._run))
+        return Parts(attempt.out, self._about_parts(), owner=owner_of(self._run))
 
     def _video_parts(
         self, video: VideoSource, attempt: Attempt, parts: Parts | None

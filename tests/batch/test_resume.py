@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +17,9 @@ from emoscan.batch.manifest import State, read_manifests
 from emoscan.batch.status import read_status
 from emoscan.errors import OutputError, UsageError
 from emoscan.events import FileKept, FramesDone
+from emoscan.options import Precision
 from emoscan.timeline.writers import _FileTable
+from tests.batch.analyzers import QuickAnalyzer
 from tests.batch.conftest import FRAMES, run_options
 
 pytestmark = pytest.mark.usefixtures("quick")
@@ -95,6 +98,27 @@ def test_parts_of_another_run_are_not_taken_up(tmp_path, long_clip) -> None:
     other = ScanOptions(threshold=0.8)
     emoscan.scan(long_clip, out, options=other, run=run_options(resume=True))
     assert rows(out).attrs["options"]["threshold"] == 0.8 and len(rows(out)) > FRAMES
+
+
+def test_parts_in_other_numbers_are_not_taken_up(tmp_path, long_clip, monkeypatch) -> None:
+    """As after an update by which `auto` is another precision."""
+    out, begun = tmp_path / "t.parquet", list[int]()
+    real = video_jobs.video_rows
+
+    def noted(*args, first: int, **kwargs):
+        begun.append(first)
+        return real(*args, first=first, **kwargs)
+
+    class InHalves(QuickAnalyzer):
+        def __init__(self, options, run) -> None:
+            super().__init__(options, run)
+            self.runtime = replace(self.runtime, precision=Precision.BF16)
+
+    scan_until_killed(long_clip, out, run=run_options(), blocks=8)
+    monkeypatch.setattr(video_jobs, "video_rows", noted)
+    monkeypatch.setattr("emoscan.pipeline.Analyzer", InHalves)
+    emoscan.scan(long_clip, out, run=run_options(resume=True))
+    assert begun == [0] and rows(out).attrs["precision"] == "bf16"
 
 
 def test_a_damaged_part_is_done_again(tmp_path, long_clip) -> None:
