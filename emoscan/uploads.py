@@ -98,7 +98,8 @@ class Uploads:
     def ahead(self, items: Iterable[Item], device: torch.device) -> Iterator[list[Item]]:
         """The items, some at once, when their pixels are there, and there alone.
 
-        What held them in the main memory, a decoder's slot perhaps, is free again at once.
+        What held them in the main memory, a decoder's slot perhaps, is free when the next item is
+        taken.
         """
         for part in _parts(items):
             frames = [item for item in part if isinstance(item, Frame)]

@@ -24,8 +24,8 @@ class Effort:
     """How much is looked at; each `…_s` is about how long a section may take.
 
     `rounds` is the most, and the deadline of a section may leave fewer: one at least. Of a clip
-    `frames` are in memory at most, and `seen` a round: the clip that is promised something is long
-    enough for its beginning and end, where not all are at work, to count little.
+    `frames` are in memory at most, and `seen` a round; of the clip that is promised something
+    `seen_first`, for its beginning and end, where not all are at work, to count little.
     `stream_s` is about how long one scan of files should last, and `most_video_s` how much of a
     video it looks at.
     """

@@ -26,7 +26,7 @@ from emoscan.timeline.schema import (
 # are so many, at some 0.3 kB each.
 ROW_GROUP_ROWS = 20_000
 
-# Arrow's own keeps 10 MB more of what a row group took, though that comes once in minutes.
+# Arrow's own keeps what a row group took for the next one, though that comes in minutes.
 POOL = pa.system_memory_pool()
 
 _FLOAT_LEAVES = [
