@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from emoscan.squares import cut_square
+from emoscan.squares import NEIGHBOURHOODS, _means, cut_square
 
 # Levels that tell the place: 2 a pixel to the right, 1 a pixel down.
 ROWS, COLUMNS = np.indices((80, 80))
@@ -30,6 +30,21 @@ def test_whole_pixels_that_fit_are_averaged_exactly(side: int) -> None:
     crop = cut_square(image, left=17, top=5, side=side, out_px=24)
     part = image[5 : 5 + side, 17 : 17 + side].reshape(24, side // 24, 24, side // 24)
     assert np.abs(crop - part.mean((1, 3))).max() <= 1
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("step", [2, *NEIGHBOURHOODS, 7])
+def test_means_are_the_nearest_levels(step: int, channels: int) -> None:
+    """For every sum that `step` by `step` levels can have."""
+    count = step * step
+    sums = np.arange(255 * count + 1)
+    levels = sums[:, None] // count + (np.arange(count) < sums[:, None] % count)
+    pixels = levels.reshape(-1, step, step).transpose(1, 0, 2).reshape(step, -1).astype(np.uint8)
+    colours = np.repeat(pixels[..., None], channels, axis=2)
+    means = _means(colours if channels > 1 else pixels, step).reshape(-1, channels)
+    assert np.array_equal(
+        means, np.repeat((2 * sums + count) // (2 * count), channels).reshape(-1, channels)
+    )
 
 
 @pytest.mark.parametrize("side", [192, 384, 768])

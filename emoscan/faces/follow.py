@@ -36,7 +36,7 @@ BLOCK_PX = 2**25
 AHEAD_FRAMES, AHEAD_PX = 60, 2**26
 
 # Strides that are chosen from, for restless pictures and for quiet ones.
-STRIDES = (1, 2, 3, 5, 7, 10)
+STRIDES = (1, 2, 3, 5, 7, 10, 15)
 FIRST_STRIDE = 5
 # Between key frames further apart than this too much happens that neither shows.
 MAX_SPAN_S = 0.5

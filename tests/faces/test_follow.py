@@ -316,7 +316,7 @@ def test_the_stride_follows_what_moves() -> None:
     calm = Span(range(0), [], [0.02] * 8, 0, np.zeros((0, 2), np.float32))
     wild = Span(range(0), [], [0.9] * 8, 0, np.zeros((0, 2), np.float32))
     alone = Span(range(0), [], [0.02] * 4, 4, np.zeros((0, 2), np.float32))
-    assert next_stride(5, [calm]) == 7 and next_stride(10, [calm]) == 10
+    assert next_stride(5, [calm]) == 7 and next_stride(15, [calm]) == 15
     assert next_stride(5, [wild]) == 3 and next_stride(1, [wild]) == 1
     assert next_stride(5, [alone]) == 3
     assert next_stride(STRIDES[0], []) == STRIDES[1]
