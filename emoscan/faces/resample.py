@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
 
 
-# A larger picture gets no table of all: it would take more memory (12 bytes a pixel) than caches
-# hold, and more time than all of its crops.
-MOST_TABLE_PX = 2**22
+# A larger picture gets no table of all (12 bytes a pixel): beyond caches it takes more time than all
+# of its crops do, each by itself.
+MOST_TABLE_PX = 2**20
 # Of a crop with more pixels whole rows are summed first: its table would cost more.
 MOST_CROP_PX = 2**18
 # The crops of a video have a few hundred sides, of which each is met again and again.
