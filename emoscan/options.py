@@ -223,7 +223,7 @@ class ScanOptions:
     )
     detector_stride: int | None = option(
         None,
-        "Detect on every Nth frame, at least twice a second, and follow faces between; 1: on every "
+        "Detect on every Nth frame, about twice a second or more, and follow between; 1: on every "
         "frame, misses least, slower on a CPU; auto: by what moves, on a CUDA GPU 1.",
         parse=parse_stride,
         metavar="auto|N",
@@ -401,7 +401,7 @@ class TrainOptions:
         metavar="DIR",
     )
     recipe: str = option(
-        "best", "best, best-again, documented, or a TOML file.", metavar="NAME|FILE"
+        "best", "best, best-again, best-small, documented, or a TOML file.", metavar="NAME|FILE"
     )
     init: str | None = option(
         None,
@@ -416,7 +416,7 @@ class TrainOptions:
     epochs: int | None = option(None, "Instead of the recipe's.", metavar="N")
     seed: int | None = option(None, "Instead of the recipe's.", metavar="N")
     set: tuple[str, ...] = option(
-        (), "Change one number of the recipe; may be repeated.", metavar="KEY=VALUE"
+        (), "Change one value of the recipe; may be repeated.", metavar="KEY=VALUE"
     )
     resume: bool = option(False, "Go on with a run that was stopped.", flags=("--resume",))
     device: str = option("auto", "auto, cpu, cuda, cuda:N or mps.")

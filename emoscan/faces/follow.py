@@ -9,6 +9,7 @@ would see it for longer than the whole cascade does: there it has to be surer, R
 and where either is not the face is gone.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -38,8 +39,9 @@ AHEAD_FRAMES, AHEAD_PX = 60, 2**26
 # Strides that are chosen from, for restless pictures and for quiet ones.
 STRIDES = (1, 2, 3, 5, 7, 10, 15)
 FIRST_STRIDE = 5
-# Between key frames further apart than this too much happens that neither shows.
-MAX_SPAN_S = 0.5
+# Between key frames further apart than this too much happens that neither shows. Times are told in
+# fractions that floats round, by much less than the second of these.
+MAX_SPAN_S, ROUNDED_S = 0.5, 1e-4
 
 # How far faces may move from one key frame to the next, in shares of their heights, and how many
 # of them may be seen on one of the two alone.
@@ -142,7 +144,7 @@ class FaceFollower:
         block: list[Item] = []
         for item in items:
             block.append(item)
-            if len(block) >= _block_items(item, self._stride, *self._most):
+            if len(block) >= _block_items(block, self._stride, *self._most):
                 yield block
                 block = []
         if block:
@@ -236,7 +238,7 @@ def key_places(
     for place, frame in enumerate(frames):
         time_s, started = frame.time_s or 0.0, starts
         starts = before is None or is_cut_between(before, frame)
-        is_late = key_s is None or time_s - key_s >= MAX_SPAN_S
+        is_late = key_s is None or time_s - key_s >= MAX_SPAN_S - ROUNDED_S
         if starts and place:
             keys.setdefault(place - 1, False)
         if starts or started or is_late or place - key >= stride or place == len(frames) - 1:
@@ -271,11 +273,26 @@ def next_stride(stride: int, spans: Sequence[Span]) -> int:
     return longer if shift * longer / stride <= MAX_SHIFT else stride
 
 
-def _block_items(item: Item, stride: int, most: int, most_px: int) -> int:
-    """A whole number of strides, or as many as may be kept."""
-    if isinstance(item, Frame):
-        most = min(most, most_px // (item.width * item.height))
-    return most // stride * stride or max(1, most)
+def _block_items(block: Sequence[Item], stride: int, most: int, most_px: int) -> int:
+    """A whole number of strides, or of spans where these are shorter, or as many as may be kept.
+
+    A block's last frame is a key frame: with a part of a stride behind the last whole one, more
+    frames would be key frames than are needed.
+    """
+    last = block[-1]
+    if isinstance(last, Frame):
+        most = min(most, most_px // (last.width * last.height))
+    step = _key_distance(block, stride)
+    return most // step * step or max(1, most)
+
+
+def _key_distance(block: Sequence[Item], stride: int) -> int:
+    """The stride, or less: so many frames as it is to MAX_SPAN_S, at the mean rate of the block."""
+    times_s = [item.time_s or 0.0 for item in block if isinstance(item, Frame)]
+    lasts_s = times_s[-1] - times_s[0] if times_s else 0.0
+    if lasts_s <= 0:
+        return stride
+    return min(stride, math.ceil((MAX_SPAN_S - ROUNDED_S) * (len(times_s) - 1) / lasts_s))
 
 
 def _next_looks(strands: Sequence[Strand]) -> list[Look]:

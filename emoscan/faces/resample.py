@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8] | NDArray[np.float32]
 
 
-# A larger picture gets no table of all (12 bytes a pixel): beyond caches it takes more time than all
-# of its crops do, each by itself.
+# A larger picture gets no table of all (12 bytes a pixel): beyond what caches hold, that takes more
+# time than all of its crops by themselves.
 MOST_TABLE_PX = 2**20
 # Of a crop with more pixels whole rows are summed first: its table would cost more.
 MOST_CROP_PX = 2**18

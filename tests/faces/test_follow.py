@@ -171,7 +171,7 @@ WAVING: Truth = lambda index: [(300 + 40 * np.sin(index / 3), 150)]  # noqa: E73
 
 
 @pytest.mark.parametrize("truth", [STILL, WALKING, RUNNING, WAVING])
-@pytest.mark.parametrize("stride", [1, 2, 5, 10, None])
+@pytest.mark.parametrize("stride", [1, 2, 5, 10, 15, None])
 def test_faces_are_found_on_every_frame(truth: Truth, stride: int | None) -> None:
     found = follow(TrueDetector(truth), [frame(index) for index in range(28)], stride)
     assert max(errors_px(found, truth)) < 0.01
@@ -183,6 +183,15 @@ def test_the_whole_detector_looks_at_key_frames_alone() -> None:
     assert detector.detected == [0, 1, 11, 21, 29, 39, 49, 59, 60]
     followed = [bool(looked.faces.followed.all()) for looked in found]
     assert [index for index, is_so in enumerate(followed) if not is_so] == detector.detected
+
+
+@pytest.mark.parametrize(("rate", "distance"), [(24, 12), (25, 13), (30, 15), (60, 15)])
+def test_key_frames_lie_evenly_at_any_rate(rate: float, distance: int) -> None:
+    """Behind the first block, which has one more, and before what is left of the video."""
+    detector = TrueDetector(STILL)
+    follow(detector, [frame(index, rate=rate) for index in range(160)], 15)
+    steps = np.diff(detector.detected)
+    assert set(steps[3:-1].tolist()) == {distance}
 
 
 def test_at_stride_1_nothing_is_followed() -> None:

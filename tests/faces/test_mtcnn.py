@@ -364,6 +364,7 @@ def test_sums_that_wrap_around_give_right_averages() -> None:
     bright = Picture(np.full((3000, 3000, 3), 255, np.uint8))
     corner = np.array([[2000, 2000, 3000, 3000]])
     assert (bright.crops(corner, side=24) == 255).all()
+    assert (bright.resized(24, 24) == 255).all()  # by a table of all
 
 
 def test_suppression_is_the_greedy_one() -> None:
