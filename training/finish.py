@@ -117,6 +117,7 @@ def _about(run: Run, progress: Progress, calibration: Calibration) -> Checkpoint
             "selected_on": run.protocol.selected_on,
             "initialised": "random" if run.recipe.init == SCRATCH else run.recipe.init,
             "init_selected_on": run.init_selected_on,
+            "teacher": run.teacher and {"id": run.teacher.model_id, "sha256": run.teacher.sha256},
             "epochs": run.recipe.epochs,
             "best_epoch": progress.best_epoch,
             "seed": run.recipe.seed,

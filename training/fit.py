@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
@@ -34,21 +36,40 @@ EVALUATION_BATCH = 512
 STEPS_BETWEEN_REPORTS = 8
 
 
+class Taught(NamedTuple):
+    """What a teacher says of the images that train, (N, 7) probabilities, and its weights' hash.
+
+    To learn it beside the labels is distillation (Hinton et al. 2015, arXiv 1503.02531).
+    """
+
+    probabilities: NDArray[np.float32]
+    sha256: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class DeviceImages:
     """A split on the device: images uint8, and targets as shares of classes.
 
-    `votes` are the shares of FER+'s votes; `has_votes` (N,) is 0 where there are none.
+    `votes` are the shares of FER+'s votes; `has_votes` (N,) is 0 where there are none; `taught`
+    (N, 7) are a teacher's probabilities, zeros without one.
     """
 
     images: Tensor
     labels: Tensor
     votes: Tensor
     has_votes: Tensor
+    taught: Tensor
 
     @classmethod
-    def upload(cls, data: LabelledImages, device: torch.device) -> "DeviceImages":
+    def upload(
+        cls,
+        data: LabelledImages,
+        device: torch.device,
+        taught: NDArray[np.float32] | None = None,
+    ) -> "DeviceImages":
         """All of it at once: FER2013 takes 66 MB."""
+        if taught is None:
+            taught = np.zeros((len(data), len(EMOTIONS)), np.float32)
         votes = torch.from_numpy(data.votes).to(device).float()
         total = votes.sum(1, keepdim=True)
         return cls(
@@ -56,6 +77,7 @@ class DeviceImages:
             labels=torch.from_numpy(data.labels).to(device),
             votes=votes / total.clamp(min=1),
             has_votes=(total[:, 0] > 0).float(),
+            taught=torch.from_numpy(taught).to(device),
         )
 
     def __len__(self) -> int:
@@ -110,15 +132,20 @@ class Trainer:
         train: LabelledImages,
         select: LabelledImages,
         *,
+        taught: Taught | None = None,
         folder: Path | None = None,
         selected_on: str = "PublicTest",
     ) -> Progress:
         """Train to the last epoch, choosing the best by the accuracy on `select`.
 
+        `taught` is what the recipe's teacher says of the images of `train`; ValueError where the
+        recipe gives it a weight and it is missing, or the other way round.
         With a folder every epoch is kept in its state file, and a run that was killed goes on
         there; UsageError where the file belongs to another recipe or other images.
         """
-        images = DeviceImages.upload(train, self._device)
+        if bool(self.recipe.teacher_weight) != (taught is not None):
+            raise ValueError("a teacher_weight above 0 and what is taught belong together")
+        images = DeviceImages.upload(train, self._device, taught.probabilities if taught else None)
         chosen_on = DeviceImages.upload(select, self._device)
         steps = max(1, len(images) // self.recipe.batch_size)
         schedule = make_schedule(self._optimizer, self.recipe, steps=steps * self.recipe.epochs)
@@ -127,6 +154,7 @@ class Trainer:
             "selected_on": selected_on,
             "train_images": _fingerprint(train),
             "select_images": _fingerprint(select),
+            "teacher_sha256": taught.sha256 if taught else None,
             "device": self._device.type,
             "precision": self._runtime.precision.value,
         }
@@ -224,10 +252,10 @@ class Trainer:
     def draw(
         self, images: DeviceImages, rows: Tensor, *, side_px: int
     ) -> tuple[Tensor, list[Tensor]]:
-        """Changed images as the network wants them; shares of classes, of votes, if any."""
+        """Changed images as the network wants them; shares of classes, of votes, if any, taught."""
         inputs = augment(to_levels(images.images[rows]), self.recipe, side_px=side_px)
         labels = functional.one_hot(images.labels[rows], len(EMOTIONS)).float()
-        targets = [labels, images.votes[rows], images.has_votes[rows]]
+        targets = [labels, images.votes[rows], images.has_votes[rows], images.taught[rows]]
         if self.recipe.mixup_alpha:
             inputs, targets = mix(inputs, targets, self.recipe.mixup_alpha)
         inputs = normalise(inputs, self._normalisation)
@@ -242,7 +270,10 @@ class Trainer:
         )
         total = loss
         if self.recipe.votes_weight:
-            total = loss + self.recipe.votes_weight * votes_loss(votes.float(), *targets[1:])
+            total = loss + self.recipe.votes_weight * votes_loss(votes.float(), *targets[1:3])
+        if self.recipe.teacher_weight:
+            taught = functional.cross_entropy(logits.float(), targets[3])
+            total = total + self.recipe.teacher_weight * taught
         self._optimizer.zero_grad()
         total.backward()
         if self.recipe.clip_norm:

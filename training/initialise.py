@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 from urllib.error import URLError
 
 import safetensors
@@ -11,8 +12,9 @@ from torch import Tensor
 from torchvision.models import ResNet18_Weights
 
 from emoscan.emotion.checkpoint import load_checkpoint
+from emoscan.emotion.crop import CROP_SIDE_PX
 from emoscan.emotion.network import create_network, load_backbone
-from emoscan.errors import MissingPartError
+from emoscan.errors import MissingPartError, UsageError
 from training.network import TrainingNetwork
 from training.protocol import chosen_on
 from training.recipe import Recipe
@@ -50,6 +52,47 @@ def check_init(init: str) -> tuple[str, ...]:
     except MissingPartError:  # torchvision's, or a plain state dict
         return ()
     return chosen_on(about)
+
+
+class Teacher(NamedTuple):
+    """The file of a recipe's teacher, which weights it holds, and which images chose these."""
+
+    path: Path
+    model_id: str
+    sha256: str
+    selected_on: tuple[str, ...]
+
+
+def find_teacher(recipe: Recipe) -> Teacher | None:
+    """The recipe's, if it is to have one.
+
+    Raises UsageError where it is not named, has no weight or looks at another size of images,
+    MissingPartError for a file that is not of ours.
+    """
+    if recipe.teacher_weight and not recipe.teacher:
+        raise UsageError(
+            f"The recipe {recipe.name} learns from a teacher: name its weights with "
+            "--set teacher=FILE, or leave it out with --set teacher_weight=0."
+        )
+    if recipe.teacher and not recipe.teacher_weight:
+        raise UsageError(
+            "The teacher has no weight: give it some with --set teacher_weight=1, for instance."
+        )
+    return _teacher(Path(recipe.teacher)) if recipe.teacher else None
+
+
+def _teacher(path: Path) -> Teacher:
+    try:
+        loaded = load_checkpoint(path)
+    except MissingPartError as error:
+        message = f"--set teacher={path}: this is no file of weights that emoscan's training wrote."
+        raise MissingPartError(message) from error
+    if loaded.about.crop.side_px != CROP_SIDE_PX:
+        raise UsageError(
+            f"The teacher {path} takes crops of {loaded.about.crop.side_px} px; FER2013's images "
+            f"have {CROP_SIDE_PX} px."
+        )
+    return Teacher(path, loaded.about.model_id, loaded.sha256, chosen_on(loaded.about))
 
 
 def first_weights(init: str) -> Mapping[str, Tensor]:

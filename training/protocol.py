@@ -55,7 +55,7 @@ def choose_protocol(data: Dataset, select: Select, *, seed: int) -> Protocol:
 
 
 def chosen_on(about: Checkpoint) -> tuple[str, ...]:
-    """The images on which weights were chosen, and those of the weights they started from."""
+    """The images that chose weights, and that chose those they started or learnt from."""
     data = about.training_data
     return (str(data.get("selected_on", UNKNOWN)), *data.get("init_selected_on", ()))
 

@@ -71,6 +71,8 @@ class Recipe:
     # The loss.
     label_smoothing: float
     votes_weight: float  # of the cross-entropy to FER+'s votes, beside 1 for FER2013's labels
+    teacher: str  # a file of weights whose probabilities are learned too; empty is none
+    teacher_weight: float  # of the cross-entropy to these
 
     # The random changes of the images.
     flip_share: float

@@ -1,16 +1,19 @@
 """`emoscan train` from its options to a run folder."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from emoscan.emotion.classifier import EmotionClassifier
 from emoscan.errors import UsageError
-from emoscan.options import TrainOptions
+from emoscan.events import Note
+from emoscan.options import Precision, TrainOptions, Tta
 from emoscan.runtime import is_out_of_memory
 from training.events import Listener, ignore
 from training.finish import finish
-from training.fit import Progress, Trainer
+from training.fit import Progress, Taught, Trainer
 from training.initialise import start_network
 from training.setup import Run, prepare, refuse_finished, write_recipe
 from training.state import locked
@@ -48,5 +51,25 @@ def fit(run: Run, listener: Listener = ignore) -> Progress:
     )
     protocol = run.protocol
     return trainer.run(
-        protocol.train, protocol.select, folder=run.folder, selected_on=protocol.selected_on
+        protocol.train,
+        protocol.select,
+        taught=_taught(run, listener),
+        folder=run.folder,
+        selected_on=protocol.selected_on,
     )
+
+
+def _taught(run: Run, listener: Listener) -> Taught | None:
+    """What the recipe's teacher says of the images that train, in fp32, if there is one.
+
+    Its probabilities at its own temperature, in the mean over each image and its mirror image,
+    neither of them changed: computed here, for a run that goes on as well.
+    """
+    if run.teacher is None:
+        return None
+    count = len(run.protocol.train)
+    listener(Note(f"The teacher looks at the {count:,} images first: minutes without a GPU."))
+    runtime = replace(run.runtime, precision=Precision.FP32)
+    teacher = EmotionClassifier(runtime, run.teacher.path, tta=Tta.FLIP)
+    emotions = teacher.classify_crops(run.protocol.train.images)
+    return Taught(emotions.probabilities, run.teacher.sha256)

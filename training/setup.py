@@ -14,7 +14,7 @@ from emoscan.runtime import Runtime
 from training.events import Listener, ignore
 from training.fer2013 import LabelledImages, find_data, load_dataset
 from training.fit import training_runtime
-from training.initialise import SCRATCH, check_init
+from training.initialise import SCRATCH, Teacher, check_init, find_teacher
 from training.protocol import Protocol, choose_protocol, flattered_by, flattery
 from training.recipe import Recipe, load_recipe
 from training.state import BEST_FILE, METRICS_FILE, STATE_FILE, refusing_in_a_sentence
@@ -32,8 +32,9 @@ class Run:
     normalisation: Normalisation
     runtime: Runtime
     notes: tuple[str, ...]
-    init_selected_on: tuple[str, ...]  # of the weights of ours that it starts from
+    init_selected_on: tuple[str, ...]  # of the weights of ours that it starts or learns from
     warnings: tuple[str, ...]  # sentences that belong beside the headline
+    teacher: Teacher | None = None
 
 
 def prepare(options: TrainOptions, listener: Listener = ignore) -> Run:
@@ -45,7 +46,9 @@ def prepare(options: TrainOptions, listener: Listener = ignore) -> Run:
     recipe = _recipe(options)
     folder = options.out or Path("runs") / recipe.name
     _check_folder(folder, options)
-    init_selected_on = check_init(recipe.init)
+    init_selected_on, teacher = check_init(recipe.init), find_teacher(recipe)
+    if teacher:
+        init_selected_on = tuple(dict.fromkeys(init_selected_on + teacher.selected_on))
     runtime = training_runtime(options.device, options.precision)
     data = load_dataset(find_data(options.data))
     protocol = choose_protocol(data, options.select, seed=recipe.seed)
@@ -59,7 +62,7 @@ def prepare(options: TrainOptions, listener: Listener = ignore) -> Run:
         folder.mkdir(parents=True, exist_ok=True)
     norm = normalisation_of(protocol.train)
     warnings = (*own, *inherited)
-    return Run(recipe, folder, protocol, norm, runtime, notes, init_selected_on, warnings)
+    return Run(recipe, folder, protocol, norm, runtime, notes, init_selected_on, warnings, teacher)
 
 
 def _recipe(options: TrainOptions) -> Recipe:
@@ -109,8 +112,8 @@ def write_recipe(run: Run) -> None:
 
 def _inherited_flattery(init_selected_on: Sequence[str], protocol: Protocol) -> list[str]:
     return [
-        f"The figure on {protocol.final_name} flatters: the weights that this run started from "
-        f"were chosen on the same images ({name})."
+        f"The figure on {protocol.final_name} flatters: the weights that this run started or "
+        f"learnt from were chosen on the same images ({name})."
         for name in flattered_by(init_selected_on, protocol.final_name)
     ]
 

@@ -21,6 +21,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from emoscan.emotion.crop import Normalisation, normalise, to_levels
 from emoscan.emotion.network import create_network, load_backbone
+from emoscan.errors import MissingPartError
 from training.augment import augment
 from training.fer2013 import LabelledImages, find_data, load_dataset
 from training.initialise import IMAGENET, SCRATCH, first_weights
@@ -46,13 +47,17 @@ def create_resnet18_model(num_classes: int = 7, *, init: str = IMAGENET) -> nn.M
 
     `init` is `imagenet` (torchvision's weights, downloaded once), `scratch`, which freezes
     nothing, or a file as `emoscan train --init` takes it. It maps (N, 1, side, side) to
-    (N, num_classes) logits. Raises MissingPartError where the weights are not to be had.
+    (N, num_classes) logits. Raises MissingPartError where the weights are not to be had or do not
+    fit.
     """
     recipe = load_recipe("documented")
     model = create_network(recipe.architecture, num_classes=num_classes)
     if init == SCRATCH:
         return model
-    load_backbone(model, first_weights(init))
+    try:
+        load_backbone(model, first_weights(init))
+    except ValueError as error:
+        raise MissingPartError(f"{init} does not fit: {error}.") from error
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(part_of(name) not in recipe.frozen)
     return model

@@ -10,6 +10,7 @@ from torch import nn
 from emoscan.emotion.network import (
     ARCHITECTURES,
     POOLED,
+    STRIDE3,
     UNPOOLED,
     create_network,
     empty_network,
@@ -41,10 +42,10 @@ def test_unpooled_has_no_max_pool() -> None:
     kinds = {
         name: {type(layer) for layer in create_network(name).modules()} for name in ARCHITECTURES
     }
-    assert nn.MaxPool2d in kinds[POOLED] and nn.MaxPool2d not in kinds[UNPOOLED]
+    assert {name for name in ARCHITECTURES if nn.MaxPool2d in kinds[name]} == {POOLED}
 
 
-def test_both_architectures_have_the_same_weights() -> None:
+def test_with_and_without_the_max_pool_the_weights_are_the_same() -> None:
     pooled, unpooled = (create_network(name).state_dict() for name in (POOLED, UNPOOLED))
     assert {name: tensor.shape for name, tensor in pooled.items()} == {
         name: tensor.shape for name, tensor in unpooled.items()
@@ -55,6 +56,20 @@ def test_a_face_costs_as_many_multiply_adds_as_stated() -> None:
     assert round(multiply_adds(create_network(POOLED)) / 1e6) == 94
     unpooled = multiply_adds(create_network(UNPOOLED))
     assert round(unpooled / 1e6) == 313 and unpooled < 400e6
+    assert round(multiply_adds(create_network(STRIDE3)) / 1e6) == 140
+
+
+def test_a_stem_of_stride_3_starts_as_one_of_stride_2_on_pictures_two_thirds_as_large() -> None:
+    unpooled, ours = create_network(UNPOOLED).half().float().eval(), create_network(STRIDE3).eval()
+    load_backbone(
+        ours, {name: t.half() for name, t in unpooled.state_dict().items()}
+    )  # as in files
+    large = torch.randn(3, 1, 48, 48)
+    halves = large.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    small = nn.functional.avg_pool2d(halves, 3)
+    with torch.inference_mode():
+        assert small.shape[2:] == (32, 32)
+        assert torch.allclose(ours(large), unpooled(small), atol=1e-5)
 
 
 def test_it_computes_what_torchvisions_resnet18_does() -> None:

@@ -195,6 +195,13 @@ def test_the_documented_recipe_from_scratch_is_another_experiment(run, dataset) 
         (["--set", "epochs=three"], 2, "a whole number"),
         (["--epochs", "0"], 2, "at least 1"),
         (["--init", "absent.safetensors"], 6, "absent.safetensors"),
+        (["--set", "teacher_weight=1"], 2, "name its weights with --set teacher=FILE"),
+        (["--set", "teacher=absent.safetensors"], 2, "--set teacher_weight=1"),
+        (
+            ["--set", "teacher=absent.safetensors", "--set", "teacher_weight=1"],
+            6,
+            "--set teacher=absent.safetensors",
+        ),
         (["--precision", "fp16"], 2, "fp16"),
         (["--data", "nowhere"], 3, "train/<class>"),
     ],
@@ -251,6 +258,20 @@ def test_without_votes_the_second_head_rests(run, dataset, recipe_file, tmp_path
     result = run("train", *words, "--out", "new", "--json")
     assert result.code == 0 and "votes are not used" in result.err
     assert json.loads(result.out)["votes_share"] == 0
+
+
+def test_a_teacher_is_asked_once_and_named_in_the_weights(train, run) -> None:
+    assert train("--out", "first", "--select", "test", "--epochs", 1).code == 0
+    words = ["--set", "teacher=first/best.safetensors", "--set", "teacher_weight=1"]
+    taught = train("--out", "taught", "--epochs", 1, *words)
+    assert taught.code == 0, taught.err
+    assert taught.err.count("The teacher looks at the") == 1
+    assert "started or learnt from were chosen on the same images" in " ".join(taught.err.split())
+    about = load_checkpoint(Path("taught/best.safetensors")).about.training_data
+    teacher = load_checkpoint(Path("first/best.safetensors"))
+    assert about["teacher"] == {"id": teacher.about.model_id, "sha256": teacher.sha256}
+    assert about["recipe"]["teacher"] == "first/best.safetensors"
+    assert "test" in about["init_selected_on"]
 
 
 def test_weights_keep_saying_what_chose_those_they_started_from(train, run, dataset) -> None:

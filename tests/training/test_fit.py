@@ -5,18 +5,19 @@ import math
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from emoscan.emotion.crop import Normalisation
+from emoscan.emotion.crop import Normalisation, to_input
 from emoscan.errors import OutputError, UsageError
 from emoscan.options import Precision, Select
 from emoscan.runtime import Runtime
 from tests.training.recipes import UNCHANGED, small_network, tiny_documented, tiny_recipe
 from training.events import BatchDone, EpochDone, Event, StoppedEarly, TrainingStarted, ignore
 from training.fer2013 import load_dataset
-from training.fit import DeviceImages, Progress, Trainer, training_runtime, votes_loss
+from training.fit import DeviceImages, Progress, Taught, Trainer, training_runtime, votes_loss
 from training.network import TrainingNetwork, part_of
 from training.protocol import Protocol, choose_protocol
 from training.recipe import Recipe
@@ -317,7 +318,7 @@ def test_images_are_drawn_normalised_and_with_their_targets(data) -> None:
     trainer = make_trainer(tiny_recipe(**UNCHANGED))
     images = DeviceImages.upload(data.train, CPU.device)
     rows = torch.tensor([3, 77])
-    inputs, (labels, votes, has_votes) = trainer.draw(images, rows, side_px=48)
+    inputs, (labels, votes, has_votes, _) = trainer.draw(images, rows, side_px=48)
     levels = torch.from_numpy(data.train.images[[3, 77]]).unsqueeze(1) / 255
     assert torch.allclose(inputs, (levels - NORMALISATION.mean) / NORMALISATION.std, atol=1e-6)
     assert labels.argmax(1).tolist() == data.train.labels[[3, 77]].tolist()
@@ -325,12 +326,47 @@ def test_images_are_drawn_normalised_and_with_their_targets(data) -> None:
     assert trainer.draw(images, rows, side_px=24)[0].shape == (2, 1, 24, 24)
 
 
-def test_mixup_mixes_labels_and_votes(data) -> None:
+def test_mixup_mixes_labels_votes_and_what_is_taught(data) -> None:
     trainer = make_trainer(tiny_recipe(mixup_alpha=1.0))
-    _, (labels, votes, has_votes) = a_batch(trainer, data)
+    taught = np.eye(7, dtype=np.float32)[(data.train.labels + 1) % 7]
+    images = DeviceImages.upload(data.train, CPU.device, taught)
+    _, (labels, votes, has_votes, taught) = trainer.draw(images, torch.arange(32), side_px=24)
+    assert torch.equal(taught.roll(-1, 1), labels)
     assert ((labels > 0).sum(1) == 2).any()
     assert torch.allclose(labels.sum(1), torch.ones(len(labels)))
     assert torch.allclose(votes.sum(1), has_votes, atol=1e-6)
+
+
+def test_what_a_teacher_says_is_learnt_beside_the_labels(data) -> None:
+    """It takes each class for the next one, and weighs more than the labels do."""
+    recipe = tiny_recipe(epochs=12, teacher_weight=9.0, votes_weight=0.0)
+    labels = data.train.labels
+    taught = np.eye(7, dtype=np.float32)[(labels + 1) % 7]
+    trainer = make_trainer(recipe)
+    trainer.run(data.train, data.select, taught=Taught(taught, "0" * 64))
+    inputs = to_input(torch.from_numpy(data.train.images), NORMALISATION)
+    with torch.inference_mode():
+        found = trainer._to_save().eval()(inputs)[0].argmax(1).numpy()
+    assert (found == taught.argmax(1)).mean() > 0.5 > (found == labels).mean()
+
+
+def test_a_weight_without_a_teacher_and_a_teacher_without_a_weight_are_refused(data) -> None:
+    taught = Taught(np.zeros((len(data.train), 7), np.float32), "0" * 64)
+    for weight, given in ((1.0, None), (0.0, taught)):
+        trainer = make_trainer(tiny_recipe(teacher_weight=weight))
+        with pytest.raises(ValueError, match="belong together"):
+            trainer.run(data.train, data.select, taught=given)
+
+
+def test_a_run_goes_on_with_its_own_teacher_alone(data, tmp_path) -> None:
+    recipe = tiny_recipe(epochs=1, teacher_weight=1.0)
+    taught = Taught(np.full((len(data.train), 7), 1 / 7, np.float32), "0" * 64)
+    make_trainer(recipe).run(data.train, data.select, taught=taught, folder=tmp_path)
+    again = make_trainer(recipe).run(data.train, data.select, taught=taught, folder=tmp_path)
+    assert again.epoch == 1
+    with pytest.raises(UsageError, match="teacher_sha256"):
+        other = taught._replace(sha256="1" * 64)
+        make_trainer(recipe).run(data.train, data.select, taught=other, folder=tmp_path)
 
 
 def test_votes_become_shares_and_images_without_them_are_marked(data) -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from urllib.error import URLError
 
@@ -8,12 +9,13 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from emoscan.emotion.checkpoint import save_checkpoint
-from emoscan.emotion.network import POOLED, UNPOOLED, create_network
+from emoscan.emotion.network import POOLED, STRIDE3, UNPOOLED, create_network
 from emoscan.errors import MissingPartError
 from tests.emotion.test_checkpoint import ABOUT
 from tests.training.recipes import tiny_recipe
 from training.initialise import start_network
 from training.network import PARTS, TrainingNetwork, part_of
+from training.simple import create_resnet18_model
 
 # Where torch keeps what it has downloaded, under TORCH_HOME.
 IMAGENET_FILE = "hub/checkpoints/resnet18-f37072fd.pth"
@@ -51,6 +53,26 @@ def starts_like(network: TrainingNetwork, reference: nn.Module) -> bool:
 
 def resting(network: TrainingNetwork) -> set[str]:
     return {part_of(name) for name, p in network.named_parameters() if not p.requires_grad}
+
+
+def test_a_stem_that_does_not_fit_is_told_in_a_sentence(tmp_path) -> None:
+    ours = create_network(STRIDE3).half().state_dict()
+    save_checkpoint(tmp_path / "best.safetensors", ours, replace(ABOUT, architecture=STRIDE3))
+    sentence = "its first convolution is 11 by 11 px, this architecture's 7 by 7 px"
+    with pytest.raises(MissingPartError, match=sentence):
+        start(tmp_path / "best.safetensors", architecture=UNPOOLED)
+    with pytest.raises(MissingPartError, match=sentence):
+        create_resnet18_model(init=str(tmp_path / "best.safetensors"))
+    network = start(tmp_path / "best.safetensors", architecture=STRIDE3)
+    assert torch.equal(network.backbone.conv1.weight, ours["conv1.weight"].float())
+
+
+def test_torchvisions_stem_becomes_one_of_stride_3(tmp_path, resnet18) -> None:
+    save_file(resnet18.state_dict(), tmp_path / "resnet18.safetensors")
+    network = start(tmp_path / "resnet18.safetensors", architecture=STRIDE3)
+    summed = network.backbone.conv1.weight.sum((1, 2, 3))
+    assert network.backbone.conv1.weight.shape == (64, 1, 11, 11)
+    assert torch.allclose(summed, resnet18.conv1.weight.sum((1, 2, 3)), atol=1e-5)
 
 
 @pytest.mark.parametrize("architecture", [POOLED, UNPOOLED])

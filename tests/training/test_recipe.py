@@ -31,6 +31,7 @@ DOCUMENTED = {
 # What the document does not speak of at all is off.
 OFF = (
     "kernel_rate", "momentum", "average_decay", "warm_up_share", "label_smoothing", "votes_weight",
+    "teacher_weight",
     "brightness", "contrast", "erase_share", "erase_least", "erase_most", "mixup_alpha",
 )  # fmt: skip
 # What it asks for without a number, or leaves to whoever trains.
@@ -61,7 +62,7 @@ def test_a_shipped_recipe_bears_its_files_name(name: str) -> None:
 
 
 def test_the_recipes_are_shipped() -> None:
-    assert set(shipped_recipes()) == {"best", "best-again", "documented"}
+    assert set(shipped_recipes()) == {"best", "best-again", "best-small", "documented"}
 
 
 @pytest.mark.parametrize("name", shipped_recipes())
@@ -292,6 +293,6 @@ def test_the_documented_recipe_says_what_is_ours() -> None:
 
 def test_every_line_of_the_documented_recipe_is_given_open_or_off() -> None:
     names = {field.name for field in fields(Recipe)}
-    assert names == {"name", *DOCUMENTED, *OFF, *OPEN}
+    assert names == {"name", "teacher", *DOCUMENTED, *OFF, *OPEN}
     shipped = tomllib.loads(shipped_recipes()["documented"].read_text(encoding="utf-8"))
     assert names == set(shipped)
