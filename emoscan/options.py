@@ -223,7 +223,7 @@ class ScanOptions:
     )
     detector_stride: int | None = option(
         None,
-        "Detect on every Nth frame, about twice a second or more, and follow between; 1: on every "
+        "Detect on every Nth frame, or the first after 0.5 s, and follow between; 1: on every "
         "frame, misses least, slower on a CPU; auto: by what moves, on a CUDA GPU 1.",
         parse=parse_stride,
         metavar="auto|N",

@@ -39,9 +39,9 @@ AHEAD_FRAMES, AHEAD_PX = 60, 2**26
 # Strides that are chosen from, for restless pictures and for quiet ones.
 STRIDES = (1, 2, 3, 5, 7, 10, 15)
 FIRST_STRIDE = 5
-# Between key frames further apart than this too much happens that neither shows. Times are told in
-# fractions that floats round, by much less than the second of these.
-MAX_SPAN_S, ROUNDED_S = 0.5, 1e-4
+# Between key frames further apart than this too much happens that neither shows. Containers round
+# times, some to whole milliseconds: by less than the second of these.
+MAX_SPAN_S, ROUNDED_S = 0.5, 2e-3
 
 # How far faces may move from one key frame to the next, in shares of their heights, and how many
 # of them may be seen on one of the two alone.

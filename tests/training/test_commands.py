@@ -9,10 +9,17 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from emoscan.emotion.checkpoint import load_checkpoint, save_checkpoint, shipped_weights
+from emoscan.emotion.classifier import EmotionClassifier
+from emoscan.options import Precision, TrainOptions
+from emoscan.runtime import choose_runtime
 from tests.training.recipes import tiny_recipe
+from training.events import ignore
+from training.run import _taught
+from training.setup import prepare
 from training.state import locked
 
 RUN_FILES = {
@@ -272,6 +279,21 @@ def test_a_teacher_is_asked_once_and_named_in_the_weights(train, run) -> None:
     assert about["teacher"] == {"id": teacher.about.model_id, "sha256": teacher.sha256}
     assert about["recipe"]["teacher"] == "first/best.safetensors"
     assert "test" in about["init_selected_on"]
+
+
+def test_what_is_taught_is_the_mean_over_images_and_their_mirror_images(run, dataset) -> None:
+    recipe = replace(tiny_recipe(), teacher=str(shipped_weights()), teacher_weight=1.0)
+    Path("taught.toml").write_text(recipe.as_toml())
+    options = TrainOptions(recipe="taught.toml", data=dataset, out=Path("taught"))
+    its = prepare(options)
+    taught = _taught(its, ignore)
+    teacher = EmotionClassifier(choose_runtime("cpu", Precision.FP32), shipped_weights())
+    images = its.protocol.train.images
+    views = [images, np.ascontiguousarray(images[:, :, ::-1])]
+    wanted = np.mean([teacher.classify_crops(view).probabilities for view in views], axis=0)
+    assert np.allclose(taught.probabilities, wanted, atol=1e-5)
+    assert taught.probabilities.std(axis=0).max() > 0.01  # not all alike
+    assert taught.sha256 == load_checkpoint(shipped_weights()).sha256
 
 
 def test_weights_keep_saying_what_chose_those_they_started_from(train, run, dataset) -> None:
