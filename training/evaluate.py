@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from emoscan.emotion.classifier import EmotionClassifier
 from emoscan.emotion.crop import enlarge
 from emoscan.emotions import EMOTIONS
-from emoscan.errors import OutputError, UsageError
+from emoscan.errors import OutputError
 from emoscan.events import Note
 from emoscan.options import EvaluateOptions, EvaluationSplit, EvaluationTta
 from emoscan.runtime import choose_runtime
 from training.events import ImagesDone, Listener, ignore
-from training.fer2013 import IMAGE_SIDE_PX, Dataset, LabelledImages, Split, find_data, load_dataset
+from training.fer2013 import Dataset, LabelledImages, Split, check_side, find_data, load_dataset
 from training.metrics import accuracy_figures, measure, reliability
 from training.near_copies import find_near_copies
 from training.plots import draw_confusion, draw_reliability
@@ -58,7 +58,8 @@ def evaluate(options: EvaluateOptions, listener: Listener = ignore) -> Evaluatio
     """
     runtime = choose_runtime(options.device, options.precision)
     classifiers = [EmotionClassifier(runtime, weights) for weights in options.weights or (None,)]
-    _check_sides(classifiers)
+    for classifier in classifiers:
+        check_side(classifier.about)
     data = load_dataset(find_data(options.data))
     chosen = _choose(data, options.split)
     if options.out:
@@ -77,16 +78,6 @@ def evaluate(options: EvaluateOptions, listener: Listener = ignore) -> Evaluatio
     warnings = _warnings(classifiers, options.split)
     figures["warnings"] = warnings
     return Evaluation(figures, probabilities, chosen.labels, warnings)
-
-
-def _check_sides(classifiers: Sequence[EmotionClassifier]) -> None:
-    for classifier in classifiers:
-        side_px = classifier.about.crop.side_px
-        if side_px != IMAGE_SIDE_PX:
-            raise UsageError(
-                f"{classifier.about.model_id} takes crops of {side_px} px; FER2013's images have "
-                f"{IMAGE_SIDE_PX} px."
-            )
 
 
 def predict(

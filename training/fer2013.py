@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from emoscan.cache import cache_folder
+from emoscan.emotion.checkpoint import Checkpoint
 from emoscan.emotions import EMOTIONS, Emotion
-from emoscan.errors import MediaError, NoMediaError
+from emoscan.errors import MediaError, NoMediaError, UsageError
 from training.network import VOTE_CLASSES
 
 IMAGE_SIDE_PX = 48
@@ -131,6 +132,15 @@ def load_dataset(folder: Path) -> Dataset:
         for name, paths in listed.items()
     }
     return Dataset(folder, **parts, notes=_notes(parts))
+
+
+def check_side(about: Checkpoint) -> None:
+    """Raises UsageError where weights take crops of another size than the images have."""
+    if about.crop.side_px != IMAGE_SIDE_PX:
+        raise UsageError(
+            f"{about.model_id} takes crops of {about.crop.side_px} px; FER2013's images have "
+            f"{IMAGE_SIDE_PX} px."
+        )
 
 
 def stratified_tenth(labels: NDArray[np.int64], seed: int) -> NDArray[np.bool_]:

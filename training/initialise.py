@@ -12,9 +12,9 @@ from torch import Tensor
 from torchvision.models import ResNet18_Weights
 
 from emoscan.emotion.checkpoint import load_checkpoint
-from emoscan.emotion.crop import CROP_SIDE_PX
 from emoscan.emotion.network import create_network, load_backbone
 from emoscan.errors import MissingPartError, UsageError
+from training.fer2013 import check_side
 from training.network import TrainingNetwork
 from training.protocol import chosen_on
 from training.recipe import Recipe
@@ -87,11 +87,7 @@ def _teacher(path: Path) -> Teacher:
     except MissingPartError as error:
         message = f"--set teacher={path}: this is no file of weights that emoscan's training wrote."
         raise MissingPartError(message) from error
-    if loaded.about.crop.side_px != CROP_SIDE_PX:
-        raise UsageError(
-            f"The teacher {path} takes crops of {loaded.about.crop.side_px} px; FER2013's images "
-            f"have {CROP_SIDE_PX} px."
-        )
+    check_side(loaded.about)
     return Teacher(path, loaded.about.model_id, loaded.sha256, chosen_on(loaded.about))
 
 

@@ -27,7 +27,7 @@ from emoscan.options import FER2013_HELP, EvaluationSplit
 from emoscan.runtime import choose_runtime
 from emoscan.types import Faces
 from training.evaluate import OFFICIAL
-from training.fer2013 import IMAGE_SIDE_PX, LabelledImages, find_data, load_dataset
+from training.fer2013 import LabelledImages, check_side, find_data, load_dataset
 from training.metrics import accuracy_figures
 from training.report import set_name
 from training.state import refusing_in_a_sentence
@@ -226,11 +226,7 @@ def _parser(about: str | None) -> argparse.ArgumentParser:
 def _open(args: argparse.Namespace) -> Study:
     runtime = choose_runtime(args.device)
     classifier = EmotionClassifier(runtime, args.weights)
-    if classifier.about.crop.side_px != IMAGE_SIDE_PX:
-        raise UsageError(
-            f"{classifier.about.model_id} takes crops of {classifier.about.crop.side_px} px; "
-            f"FER2013's images have {IMAGE_SIDE_PX} px."
-        )
+    check_side(classifier.about)
     split = EvaluationSplit(args.split)
     images = _choose(find_data(args.data), split, limit=args.limit)
     about = {

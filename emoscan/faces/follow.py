@@ -288,6 +288,8 @@ def _block_items(block: Sequence[Item], stride: int, most: int, most_px: int) ->
 
 def _key_distance(block: Sequence[Item], stride: int) -> int:
     """The stride, or less: so many frames as it is to MAX_SPAN_S, at the mean rate of the block."""
+    if stride == 1:  # asked for at every frame: without a look at any
+        return stride
     times_s = [item.time_s or 0.0 for item in block if isinstance(item, Frame)]
     lasts_s = times_s[-1] - times_s[0] if times_s else 0.0
     if lasts_s <= 0:

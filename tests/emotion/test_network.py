@@ -61,9 +61,8 @@ def test_a_face_costs_as_many_multiply_adds_as_stated() -> None:
 
 def test_a_stem_of_stride_3_starts_as_one_of_stride_2_on_pictures_two_thirds_as_large() -> None:
     unpooled, ours = create_network(UNPOOLED).half().float().eval(), create_network(STRIDE3).eval()
-    load_backbone(
-        ours, {name: t.half() for name, t in unpooled.state_dict().items()}
-    )  # as in files
+    as_in_files = {name: tensor.half() for name, tensor in unpooled.state_dict().items()}
+    load_backbone(ours, as_in_files)
     large = torch.randn(3, 1, 48, 48)
     halves = large.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
     small = nn.functional.avg_pool2d(halves, 3)

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from emoscan.emotion.checkpoint import save_checkpoint
 from emoscan.emotion.network import POOLED, STRIDE3, UNPOOLED, create_network
-from emoscan.errors import MissingPartError
+from emoscan.errors import MissingPartError, UsageError
 from tests.emotion.test_checkpoint import ABOUT
 from tests.training.recipes import tiny_recipe
-from training.initialise import start_network
+from training.initialise import find_teacher, start_network
 from training.network import PARTS, TrainingNetwork, part_of
 from training.simple import create_resnet18_model
 
@@ -65,6 +65,15 @@ def test_a_stem_that_does_not_fit_is_told_in_a_sentence(tmp_path) -> None:
         create_resnet18_model(init=str(tmp_path / "best.safetensors"))
     network = start(tmp_path / "best.safetensors", architecture=STRIDE3)
     assert torch.equal(network.backbone.conv1.weight, ours["conv1.weight"].float())
+
+
+def test_a_teacher_that_looks_at_other_sizes_is_refused(tmp_path) -> None:
+    about = replace(ABOUT, crop=replace(ABOUT.crop, side_px=64))
+    path = tmp_path / "best.safetensors"
+    save_checkpoint(path, create_network().half().state_dict(), about)
+    with pytest.raises(UsageError, match="takes crops of 64 px"):
+        find_teacher(tiny_recipe(teacher=str(path), teacher_weight=1.0))
+    assert find_teacher(tiny_recipe()) is None
 
 
 def test_torchvisions_stem_becomes_one_of_stride_3(tmp_path, resnet18) -> None:
