@@ -21,7 +21,7 @@ IMAGE_LIBRARIES = ("libjpeg_turbo", "zlib", "zlib_ng", "libtiff", "webp", "avif"
 def describe(weights: Path | None = None) -> dict[str, str]:
     """Names and values, in the order to print them. Raises MissingPartError for bad weights."""
     loaded = load_weights(weights)
-    runtime = serving_runtime()
+    runtime = serving_runtime(has_ranges=bool(loaded.ranges))
     return {
         "emoscan": version("emoscan"),
         "Python": platform.python_version(),

@@ -4,17 +4,18 @@ from bisect import bisect_right
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import replace
-from itertools import chain, groupby
-from threading import Lock
+from itertools import chain, groupby, takewhile
+from threading import Event, Lock
 
+from emoscan.ahead import read_ahead
+from emoscan.emotion.checkpoint import LoadedCheckpoint, load_weights, require_ranges
 from emoscan.emotion.classifier import EmotionClassifier
 from emoscan.faces.follow import FaceFollower, Item, Looked, LookedAt, look_at
 from emoscan.faces.mtcnn import FaceDetector
 from emoscan.faces.track import Tracker
 from emoscan.faces.view import NO_VIEW, view_of
 from emoscan.heap import give_back_memory
-from emoscan.media.ahead import read_ahead
-from emoscan.options import RunOptions, ScanOptions
+from emoscan.options import Precision, RunOptions, ScanOptions
 from emoscan.runtime import Runtime, photo_workers, serving_runtime
 from emoscan.timeline.records import FaceRecord, frame_records, unreadable_record
 from emoscan.types import Unreadable
@@ -35,15 +36,31 @@ def as_run(options: ScanOptions, runtime: Runtime) -> ScanOptions:
     return options
 
 
+def runtime_for(weights: LoadedCheckpoint, options: ScanOptions, run: RunOptions) -> Runtime:
+    """Where and how these weights run.
+
+    Raises what `serving_runtime` raises, and MissingPartError for int8 without ranges.
+    """
+    runtime = serving_runtime(
+        run.device,
+        options.precision,
+        run.backend,
+        workers=run.workers,
+        has_ranges=bool(weights.ranges),
+    )
+    if runtime.precision is Precision.INT8:
+        require_ranges(weights)
+    return runtime
+
+
 class Analyzer:
     """The networks, loaded once for many files."""
 
     def __init__(self, options: ScanOptions, run: RunOptions) -> None:
         """Load the networks. Raises UsageError for the device, MissingPartError for weights."""
-        self.runtime = serving_runtime(
-            run.device, options.precision, run.backend, workers=run.workers
-        )
-        self.classifier = EmotionClassifier(self.runtime, options.weights, tta=options.tta)
+        weights = load_weights(options.weights)
+        self.runtime = runtime_for(weights, options, run)
+        self.classifier = EmotionClassifier(self.runtime, weights, tta=options.tta)
         self._detector = FaceDetector(
             self.runtime,
             threshold=options.threshold,
@@ -99,8 +116,11 @@ class Analyzer:
     def _rows(
         self, items: Iterable[Item], tracker: Tracker, borders: Sequence[int]
     ) -> Generator[list[FaceRecord]]:
-        """Faces are found in a thread of their own, while those before are classified here."""
-        with closing(read_ahead(self._faces_of_video(items, borders), depth=1)) as ahead:
+        """Faces are found and followed by other threads, while those before are classified here."""
+        stopped = Event()
+        looked_at = takewhile(lambda _: not stopped.is_set(), items)
+        blocks = self._faces_of_video(looked_at, borders)
+        with closing(read_ahead(blocks, depth=1, wake=stopped.set)) as ahead:
             yield from self._rows_of(ahead, tracker)
 
     def _rows_of(
@@ -118,8 +138,9 @@ class Analyzer:
     ) -> Iterator[tuple[int, list[Looked]]]:
         """Blocks, each with the number of its segment."""
         for number, segment in groupby(items, lambda item: bisect_right(borders, item.index)):
-            for block in FaceFollower(self._detector, stride=self._stride).find(segment):
-                yield number, block
+            with closing(FaceFollower(self._detector, stride=self._stride).find(segment)) as found:
+                for block in found:
+                    yield number, block
 
     def photo_rows(self, items: Sequence[Item]) -> list[FaceRecord]:
         """Rows of one batch of photos, in their order; `photo_threads` threads may ask at once."""

@@ -23,7 +23,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from emoscan.cache import cache_folder
 from emoscan.options import Backend, Precision
-from emoscan.runtime import DTYPES, Runtime, import_openvino, installed_version
+from emoscan.runtime import Runtime, import_openvino, installed_version
 
 Forward = Callable[[Tensor], Tensor]
 
@@ -50,9 +50,9 @@ def made_ready(network: nn.Module, example: Tensor, runtime: Runtime) -> Forward
 
 
 def _by_torch(network: nn.Module, runtime: Runtime) -> Forward:
-    dtype = DTYPES[runtime.precision]
+    dtype = runtime.dtype
     if runtime.device.type != "cuda":
-        _fold_batch_norms(network)
+        fold_batch_norms(network)
     # channels_last makes convolutions about twice as fast on a CPU.
     network.to(runtime.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -113,7 +113,7 @@ def _turn_tf32_off() -> Callable[[], None]:
 _WITHOUT_TF32 = WithoutTf32()
 
 
-def _fold_batch_norms(network: nn.Module) -> None:
+def fold_batch_norms(network: nn.Module) -> None:
     """Put each into the convolution before it, as in evaluation it is a product and a sum.
 
     A module defines them in their order. On a CUDA GPU they stay: on an H200 they take 10.9 of 39
@@ -128,7 +128,7 @@ def _fold_batch_norms(network: nn.Module) -> None:
 
 def _by_openvino(network: nn.Module, example: Tensor, runtime: Runtime) -> Forward:
     settings = {
-        "INFERENCE_PRECISION_HINT": OPENVINO_PRECISIONS[runtime.precision],
+        "INFERENCE_PRECISION_HINT": OPENVINO_PRECISIONS[runtime.floats],
         "INFERENCE_NUM_THREADS": runtime.threads * runtime.streams,
         "NUM_STREAMS": runtime.streams,
         "ENABLE_CPU_PINNING": False,  # else the threads of all networks share the first core
@@ -155,7 +155,7 @@ def _by_openvino(network: nn.Module, example: Tensor, runtime: Runtime) -> Forwa
             request.infer([pixels[start:end]], share_inputs=True)[0].copy()
             for start, end in pairwise(borders)
         ]
-        return torch.from_numpy(np.concatenate(parts))
+        return torch.from_numpy(parts[0] if len(parts) == 1 else np.concatenate(parts))
 
     # Once here: two threads that are the first to read a result may wait for each other for ever,
     # one for the GIL and the other, which has it, for a static that the first is making.

@@ -27,12 +27,17 @@ VIDEO_ONLY = frozenset({"fps", "every", "start_s", "end_s", "detector_stride"})
 
 
 class Precision(StrEnum):
-    """The number format in which the networks compute; the detector by torch always in fp32."""
+    """The number format in which the classifier computes.
+
+    By OpenVINO the detector has the same, beside int8 what `auto` would be without it; by torch it
+    always has fp32.
+    """
 
     AUTO = "auto"
     FP32 = "fp32"
     BF16 = "bf16"
     FP16 = "fp16"
+    INT8 = "int8"
 
 
 class Backend(StrEnum):
@@ -233,7 +238,8 @@ class ScanOptions:
     weights: Path | None = option(None, "Use these weights, not the shipped ones.", metavar="FILE")
     precision: Precision = option(
         Precision.AUTO,
-        "Number format; auto: fp16 on CUDA, bf16 where the CPU is faster by it, else fp32.",
+        "Number format; auto: fp16 on CUDA; by OpenVINO on a CPU with VNNI int8 in the classifier, "
+        "if its weights have ranges; else bf16 where the CPU is faster by it, or fp32.",
     )
     tta: Tta = option(
         Tta.NONE,
@@ -473,7 +479,8 @@ class EvaluateOptions:
     )
     device: str = option("auto", "auto, cpu, cuda, cuda:N or mps.")
     precision: Precision = option(
-        Precision.AUTO, "Number format of the classifier; auto: fp16 on CUDA, else fp32."
+        Precision.AUTO,
+        "Number format of the classifier; auto: fp16 on CUDA, else fp32; int8 as it serves.",
     )
 
     def __post_init__(self) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from emoscan.analyzer import Analyzer, as_run
+from emoscan.analyzer import Analyzer, as_run, runtime_for
 from emoscan.batch.job import Job
 from emoscan.batch.photos import PhotoJob
 from emoscan.batch.place import held as held_folder
@@ -22,7 +22,7 @@ from emoscan.media_kind import MediaKind
 from emoscan.options import AUTO, NO_HARDWARE, STANDARD_OUTPUT, VIDEO_ONLY, RunOptions, ScanOptions
 from emoscan.outcome import PlannedFile, Problem, ProblemKind, ScanReport
 from emoscan.plan import Plan, plan_photos, plan_videos
-from emoscan.runtime import photo_workers, serving_runtime
+from emoscan.runtime import photo_workers
 from emoscan.timeline.records import FaceRecord
 
 MediaPath = str | Path
@@ -186,12 +186,11 @@ def _unlisted(found: Found) -> list[Problem]:
 def _dry_run(
     found: Found, plan: Plan, *, options: ScanOptions, run: RunOptions, kind: MediaKind
 ) -> ScanReport:
-    serving_runtime(run.device, options.precision, run.backend)
+    runtime_for(load_weights(options.weights), options, run)
     planned: list[PlannedFile] = []
     problems = _unlisted(found)
     outputs = plan.outputs * len(found.files) if plan.of_all else plan.outputs
     with _openers(run, kind, count=1) as (opener,):
-        load_weights(options.weights)
         for file, out in zip(found.files, outputs, strict=True):
             try:
                 video = kind is MediaKind.VIDEO

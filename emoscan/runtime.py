@@ -25,6 +25,10 @@ T = TypeVar("T")
 # What rows depend on beside emoscan itself.
 LIBRARIES = ("torch", "openvino", "av", "opencv-python-headless", "facenet-pytorch", "numpy")
 
+# How many threads of one video call networks side by side: two look for faces on key frames, one
+# follows them, one classifies. And how many of them call the networks that take most of the time.
+CALLERS, SAME_TIME = 4, 2
+
 # Each holds a batch of photos and its pyramids in memory.
 MOST_PHOTO_WORKERS = 8
 
@@ -60,6 +64,7 @@ DTYPES = {
     Precision.FP32: torch.float32,
     Precision.BF16: torch.bfloat16,
     Precision.FP16: torch.float16,
+    Precision.INT8: torch.float32,
 }
 
 # Frames in one batch are bounded by their pixels, so that large pictures cost no more memory.
@@ -76,12 +81,24 @@ class Runtime:
     device_name: str
     note: str | None = None
     backend: Backend = Backend.TORCH
-    threads: int = 1  # of a CPU, for one of two stages that work side by side
-    streams: int = 1  # callers that use a network at the same time, each on that many threads
+    threads: int = 1  # of a CPU, for one of those who call networks side by side
+    streams: int = 1  # callers that use one network at the same time, each on that many threads
+
+    @property
+    def floats(self) -> Precision:
+        """What OpenVINO computes in where nothing is rounded to whole numbers."""
+        if self.precision is not Precision.INT8:
+            return self.precision
+        return Precision.BF16 if is_faster_in_bf16(self.device) else Precision.FP32
+
+    @property
+    def detector_precision(self) -> Precision:
+        """By torch always fp32: halves gain nothing there."""
+        return self.floats if self.backend is Backend.OPENVINO else Precision.FP32
 
     @property
     def dtype(self) -> torch.dtype:
-        """The classifier's number format."""
+        """Torch's, of the classifier; what is rounded to eight bits it computes in fp32."""
         return DTYPES[self.precision]
 
     @property
@@ -103,6 +120,8 @@ def choose_runtime(device: str = "auto", precision: Precision = Precision.AUTO) 
     chosen = _auto_device() if device == "auto" else _named_device(device)
     if precision is Precision.AUTO:
         precision = Precision.FP16 if chosen.type == "cuda" else Precision.FP32
+    if precision is Precision.INT8:
+        raise UsageError("--precision int8 runs by OpenVINO alone.")
     if precision is Precision.FP16 and chosen.type == "cpu":
         raise UsageError("--precision fp16 needs a GPU; a CPU takes fp32 or bf16.")
     name = _device_name(chosen)
@@ -116,25 +135,35 @@ def serving_runtime(
     backend: Backend = Backend.AUTO,
     *,
     workers: int = 1,
+    has_ranges: bool = True,
 ) -> Runtime:
-    """As `choose_runtime`, for whoever wants speed: with a backend, and bf16 where a CPU gains.
+    """As `choose_runtime`, for whoever wants speed: with a backend, and where a CPU gains by them
+    int8, for weights that have ranges for it, or bf16.
 
     The threads of a CPU are shared out among `workers`, videos that are analysed side by side.
 
-    Raises UsageError for a device or a backend that does not fit, MissingPartError for OpenVINO
-    where it is not installed.
+    Raises UsageError for a device, a precision or a backend that does not fit, MissingPartError for
+    OpenVINO where it is not installed.
     """
-    runtime = choose_runtime(device, precision)
+    rounds = precision is Precision.INT8
+    runtime = choose_runtime(device, Precision.AUTO if rounds else precision)
     on_cpu = runtime.device.type == "cpu"
-    if precision is Precision.AUTO and on_cpu and is_faster_in_bf16(runtime.device):
-        runtime = replace(runtime, precision=Precision.BF16)
+    if rounds:
+        backend = _backend_of_bytes(backend, on_cpu=on_cpu)
     backend = _backend(backend, on_cpu=on_cpu)
+    if precision is Precision.AUTO:
+        rounds = has_ranges and backend is Backend.OPENVINO and multiplies_bytes()
+    if rounds:
+        runtime = replace(runtime, precision=Precision.INT8)
+    elif precision is Precision.AUTO and on_cpu and is_faster_in_bf16(runtime.device):
+        runtime = replace(runtime, precision=Precision.BF16)
+    cores = torch.get_num_threads()
     how = f"{backend.value}, {runtime.precision.value}"
     return replace(
         runtime,
         backend=backend,
-        threads=max(1, torch.get_num_threads() // 2 // workers),
-        streams=workers,
+        threads=max(1, cores // CALLERS // workers),
+        streams=workers * max(1, min(SAME_TIME, cores // 2)),
         note=f"{runtime.note[:-1]} ({how})." if runtime.note else None,
     )
 
@@ -209,6 +238,27 @@ def is_faster_in_bf16(device: torch.device) -> bool:
         has_avx = bool(able.get("avx512_bf16"))
         return bool(able.get("amx_bf16")) or (has_avx and not _is_by_intel(able))
     return False
+
+
+def _backend_of_bytes(wanted: Backend, *, on_cpu: bool) -> Backend:
+    """OpenVINO, where --precision int8 can be had. Raises UsageError."""
+    if not on_cpu:
+        raise UsageError(
+            "--precision int8 runs on the CPU: add --device cpu, or leave --precision out."
+        )
+    if wanted is Backend.TORCH:
+        raise UsageError("--precision int8 runs by OpenVINO: leave --backend out.")
+    if not multiplies_bytes():
+        raise UsageError(
+            "--precision int8: this CPU is not known to multiply bytes (VNNI or AMX); leave it out."
+        )
+    return Backend.OPENVINO
+
+
+def multiplies_bytes() -> bool:
+    """Whether the CPU has VNNI or AMX for them; without, OpenVINO's products could overflow."""
+    able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return any(able.get(name) for name in ("avx512_vnni", "avx_vnni", "amx_int8"))
 
 
 def _is_by_intel(able: Mapping[str, Any]) -> bool:

@@ -183,7 +183,7 @@ def test_openvino_is_for_the_cpu(monkeypatch) -> None:
 def test_bf16_is_taken_where_the_cpu_is_faster_by_it(monkeypatch) -> None:
     for able, precision in ((True, Precision.BF16), (False, Precision.FP32)):
         monkeypatch.setattr("emoscan.runtime.is_faster_in_bf16", lambda device, able=able: able)
-        assert serving_runtime("cpu").precision is precision
+        assert serving_runtime("cpu", has_ranges=False).precision is precision
         assert serving_runtime("cpu", Precision.FP32).precision is Precision.FP32
 
 

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from emoscan.emotion.classifier import EmotionClassifier
@@ -14,8 +15,8 @@ from emoscan.emotion.crop import enlarge
 from emoscan.emotions import EMOTIONS
 from emoscan.errors import OutputError
 from emoscan.events import Note
-from emoscan.options import EvaluateOptions, EvaluationSplit, EvaluationTta
-from emoscan.runtime import choose_runtime
+from emoscan.options import EvaluateOptions, EvaluationSplit, EvaluationTta, Precision
+from emoscan.runtime import Runtime, choose_runtime, serving_runtime
 from training.events import ImagesDone, Listener, ignore
 from training.fer2013 import Dataset, LabelledImages, Split, check_side, find_data, load_dataset
 from training.metrics import accuracy_figures, measure, reliability
@@ -56,7 +57,7 @@ def evaluate(options: EvaluateOptions, listener: Listener = ignore) -> Evaluatio
     Raises UsageError for the device, MissingPartError for weights, NoMediaError and MediaError for
     the data, OutputError where `options.out` cannot be made: before the work, not after it.
     """
-    runtime = choose_runtime(options.device, options.precision)
+    runtime = _runtime(options)
     classifiers = [EmotionClassifier(runtime, weights) for weights in options.weights or (None,)]
     for classifier in classifiers:
         check_side(classifier.about)
@@ -78,6 +79,14 @@ def evaluate(options: EvaluateOptions, listener: Listener = ignore) -> Evaluatio
     warnings = _warnings(classifiers, options.split)
     figures["warnings"] = warnings
     return Evaluation(figures, probabilities, chosen.labels, warnings)
+
+
+def _runtime(options: EvaluateOptions) -> Runtime:
+    """By torch, but for int8, which OpenVINO alone has; on all cores."""
+    if options.precision is Precision.INT8:
+        runtime = serving_runtime(options.device, options.precision)
+        return replace(runtime, threads=torch.get_num_threads(), streams=1)
+    return choose_runtime(options.device, options.precision)
 
 
 def predict(

@@ -354,8 +354,10 @@ def _make_average(network: TrainingNetwork, decay: float) -> AveragedModel | Non
 
 def training_runtime(device: str, wanted: Precision) -> Runtime:
     """The device, and bf16 where it is faster by it. Raises UsageError."""
-    if wanted is Precision.FP16:
-        raise UsageError("Training takes --precision auto, fp32 or bf16: fp16 loses gradients.")
+    if wanted in (Precision.FP16, Precision.INT8):
+        raise UsageError(
+            f"Training takes --precision auto, fp32 or bf16: {wanted.value} loses gradients."
+        )
     runtime = choose_runtime(device, Precision.FP32 if wanted is Precision.AUTO else wanted)
     if wanted is not Precision.AUTO or not is_faster_in_bf16(runtime.device):
         return runtime

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torchvision.models import ResNet18_Weights
 
-from emoscan.emotion.checkpoint import load_checkpoint
+from emoscan.emotion.checkpoint import RANGES_PREFIX, load_checkpoint
 from emoscan.emotion.network import create_network, load_backbone
 from emoscan.errors import MissingPartError, UsageError
 from training.fer2013 import check_side
@@ -114,7 +114,8 @@ def _from_file(path: Path) -> Mapping[str, Tensor]:
     """A ResNet18 state dict: ours or torchvision's, as safetensors or as torch saves it."""
     try:
         if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
+            found = safetensors.torch.load_file(path)
+            return {name: found[name] for name in found if not name.startswith(RANGES_PREFIX)}
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, safetensors.SafetensorError, RuntimeError, ValueError, EOFError) as error:
         raise MissingPartError(f"--init {path} cannot be read: {error}.") from error

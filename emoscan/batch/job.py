@@ -177,7 +177,11 @@ class Job(ABC):
         `auto` may be another one after an update, or on another machine.
         """
         runtime = self._analyzer.runtime
-        how = {"precision": runtime.precision.value, "backend": runtime.backend.value}
+        how = {
+            "precision": runtime.precision.value,
+            "detector_precision": runtime.detector_precision.value,
+            "backend": runtime.backend.value,
+        }
         return self._about_making() | how
 
     def _about_making(self) -> dict[str, Any]:
@@ -255,6 +259,7 @@ class Job(ABC):
             "run_options": self._run.as_dict(),
             "device": runtime.device_name,
             "precision": runtime.precision.value,
+            "detector_precision": runtime.detector_precision.value,
             "backend": runtime.backend.value,
             "versions": library_versions(),
             "media": dict(about_media),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import safetensors
@@ -19,12 +20,14 @@ from emoscan.emotions import EMOTIONS
 from emoscan.errors import MissingPartError
 
 HEADER_KEY = "emoscan"
+RANGES_PREFIX = "int8."
+NO_RANGES: Mapping[str, torch.Tensor] = MappingProxyType({})
 MOST_SIDE_PX = 1024  # far beyond what a face's expression needs
 # What weights mean that were written before there was such a setting: it came with the measurement
 # of those that shipped then, and changes no pixel of an upright face.
 OLDER_CROP = {"upright_beyond_deg": 10.0}
 SHIPPED_MODEL = "emoscan-resnet18-3"
-SHIPPED_SHA256 = "c4004376ae5ccc318739529c4a655a4975bdbbd1fe966bb884c9343d0ca4aef1"
+SHIPPED_SHA256 = "512ecce599907d5ea4cde130469c964ae230870ebbf7989fdf60a390fdf61bfc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +50,16 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LoadedCheckpoint:
-    """A checkpoint, its tensors by name, and the SHA-256 of the file they came from."""
+    """A checkpoint, its tensors by name, and the SHA-256 of the file they came from.
+
+    `ranges` are those of `eight_bits`, empty where nobody has learned any.
+    """
 
     about: Checkpoint
     state: dict[str, torch.Tensor]
     sha256: str
     path: Path
+    ranges: dict[str, torch.Tensor]
 
 
 def shipped_weights() -> Path:
@@ -75,9 +82,24 @@ def load_weights(path: Path | None) -> LoadedCheckpoint:
     return loaded
 
 
-def save_checkpoint(path: Path, state: Mapping[str, torch.Tensor], about: Checkpoint) -> None:
-    """Write weights and settings to one safetensors file."""
-    tensors = {name: tensor.contiguous() for name, tensor in state.items()}
+def require_ranges(loaded: LoadedCheckpoint) -> None:
+    """Raises MissingPartError where there are none."""
+    if not loaded.ranges:
+        raise MissingPartError(
+            f"{loaded.path} has no ranges for int8: leave --precision out, or learn some with "
+            "python -m training.eight_bits."
+        )
+
+
+def save_checkpoint(
+    path: Path,
+    state: Mapping[str, torch.Tensor],
+    about: Checkpoint,
+    ranges: Mapping[str, torch.Tensor] = NO_RANGES,
+) -> None:
+    """Write weights, settings and ranges to one safetensors file."""
+    beside = {f"{RANGES_PREFIX}{name}": ranges[name] for name in ranges}
+    tensors = {name: tensor.contiguous() for name, tensor in {**state, **beside}.items()}
     # Not save_file: what that writes only its owner can read.
     path.write_bytes(safetensors.torch.save(tensors, {HEADER_KEY: json.dumps(asdict(about))}))
 
@@ -95,7 +117,12 @@ def load_checkpoint(path: Path) -> LoadedCheckpoint:
     except safetensors.SafetensorError as error:
         raise MissingPartError(f"{path} is not a safetensors file: {error}.") from error
     about = _parse_header(_header(content), path)
-    return LoadedCheckpoint(about, state, hashlib.sha256(content).hexdigest(), path)
+    ranges = {
+        name.removeprefix(RANGES_PREFIX): state.pop(name)
+        for name in [*state]
+        if name.startswith(RANGES_PREFIX)
+    }
+    return LoadedCheckpoint(about, state, hashlib.sha256(content).hexdigest(), path, ranges)
 
 
 def _header(content: bytes) -> str | None:

@@ -9,14 +9,15 @@ from numpy.typing import NDArray
 from torch import nn
 
 from emoscan.device_squares import SquareViewer
-from emoscan.emotion.checkpoint import Checkpoint, LoadedCheckpoint, load_weights
+from emoscan.emotion.checkpoint import Checkpoint, LoadedCheckpoint, load_weights, require_ranges
 from emoscan.emotion.crop import TurnedSquares, crop_faces, normalise, to_input
+from emoscan.emotion.eight_bits import round_network
 from emoscan.emotion.network import empty_network
 from emoscan.errors import MissingPartError
 from emoscan.graphs import ReplayedBatches
 from emoscan.inference import made_ready
 from emoscan.lanes import Lane, turn
-from emoscan.options import Tta
+from emoscan.options import Precision, Tta
 from emoscan.runtime import Runtime, halving_on_out_of_memory
 from emoscan.types import Emotions, Faces, Frame
 from emoscan.uploads import UPLOADS, on_its_way_back
@@ -29,16 +30,22 @@ class EmotionClassifier:
     """A network with its checkpoint's crop, normalisation and temperature."""
 
     def __init__(
-        self, runtime: Runtime, weights: Path | None = None, *, tta: Tta = Tta.NONE
+        self,
+        runtime: Runtime,
+        weights: LoadedCheckpoint | Path | None = None,
+        *,
+        tta: Tta = Tta.NONE,
     ) -> None:
         """Load `weights`, by default the shipped ones. Raises MissingPartError."""
-        loaded = load_weights(weights)
+        loaded = weights if isinstance(weights, LoadedCheckpoint) else load_weights(weights)
         self.about: Checkpoint = loaded.about
         self.sha256 = loaded.sha256
         self._runtime = runtime
         self._tta = tta
         side = self.about.crop.side_px
-        self._logits = made_ready(_network(loaded), torch.zeros(1, 1, side, side), runtime)
+        rounds = runtime.precision is Precision.INT8
+        network = rounded_network_of(loaded) if rounds else network_of(loaded)
+        self._logits = made_ready(network, torch.zeros(1, 1, side, side), runtime)
         self._replayed = ReplayedBatches()
         self._viewer = SquareViewer(self._of_levels, out_px=side, gray=True)
 
@@ -110,8 +117,8 @@ class EmotionClassifier:
         return torch.softmax(self._logits(levels) / self.about.temperature, dim=1)
 
 
-def _network(loaded: LoadedCheckpoint) -> nn.Module:
-    """In fp32. Raises MissingPartError where the weights do not fit."""
+def network_of(loaded: LoadedCheckpoint) -> nn.Module:
+    """In fp32, in evaluation mode. Raises MissingPartError where the weights do not fit."""
     network = empty_network(loaded.about.architecture)
     state = {
         name: tensor.float() if tensor.is_floating_point() else tensor
@@ -121,4 +128,13 @@ def _network(loaded: LoadedCheckpoint) -> nn.Module:
         network.load_state_dict(state, assign=True)
     except RuntimeError as error:
         raise MissingPartError(f"{loaded.path} does not fit its network: {error}") from error
-    return network
+    return network.eval().requires_grad_(False)
+
+
+def rounded_network_of(loaded: LoadedCheckpoint) -> nn.Module:
+    """The same, rounded to eight bits. Raises MissingPartError where there are no ranges for it."""
+    require_ranges(loaded)
+    try:
+        return round_network(network_of(loaded), loaded.ranges)
+    except ValueError as error:
+        raise MissingPartError(f"{loaded.path}: {error}; add --precision fp32.") from error

@@ -89,9 +89,10 @@ class Block(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(outputs)
-        self.relu = nn.ReLU(inplace=True)
+        self.relu1 = nn.ReLU(inplace=True)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(outputs)
+        self.relu2 = nn.ReLU(inplace=True)
         self.downsample = (
             None
             if stride == 1 and inputs == outputs
@@ -103,8 +104,8 @@ class Block(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """(N, inputs, H, W) to (N, outputs, H / stride, W / stride)."""
         beside = maps if self.downsample is None else self.downsample(maps)
-        out = self.bn2(self.conv2(self.relu(self.bn1(self.conv1(maps)))))
-        summed: Tensor = self.relu(out + beside)
+        out = self.bn2(self.conv2(self.relu1(self.bn1(self.conv1(maps)))))
+        summed: Tensor = self.relu2(out + beside)
         return summed
 
 

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 from emoscan.errors import MissingPartError
 from emoscan.inference import Forward, made_ready
-from emoscan.options import Backend, Precision
 from emoscan.runtime import Runtime
 
 # The networks were trained on (gray level - 127.5) / 128.
@@ -57,13 +56,10 @@ def places_along(side_px: int) -> int:
 def load_networks(runtime: Runtime) -> Networks:
     """Build the networks and load their weights from the installed facenet-pytorch.
 
-    torch runs them in fp32, for halves gain nothing there; OpenVINO in the runtime's precision.
     Raises MissingPartError where the package or its weights are missing or unreadable.
     """
     folder = _weights_folder()
-
-    if runtime.backend is Backend.TORCH:
-        runtime = replace(runtime, precision=Precision.FP32)
+    runtime = replace(runtime, precision=runtime.detector_precision)
 
     def ready(name: str, layers: nn.Module, *, side_px: int, outputs: int) -> Network:
         _load(folder / name, layers)
