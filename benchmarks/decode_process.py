@@ -16,7 +16,7 @@ import av
 import numpy as np
 from skimage import data
 
-from emoscan.media.ahead import read_ahead
+from emoscan.ahead import read_ahead
 from emoscan.media.find import MediaFile
 from emoscan.media.process import DecoderProcess
 from emoscan.media.source import OpenVideo

@@ -153,6 +153,7 @@ def profile_of(*, seconds: float) -> dict[str, object]:
         "seconds": seconds,
         "cpu_s": 0.9,
         "precision": "fp32",
+        "floats": "fp32",
         "steps": [dict(zip(names, step, strict=True)) for step in steps],
     }
 
@@ -166,7 +167,17 @@ def test_the_floor_is_decoding_and_operations_at_the_matrix_rate() -> None:
     decode, classifier = found.steps
     assert (decode.ms, decode.least_ms) == pytest.approx((2, 1))
     assert (classifier.ms, classifier.mflop, classifier.threads) == (40, 2000, (2, 3))
+    assert found.rates == {"fp32": 100}
     assert breakdown(results(), "talking", "default") is None
+
+
+def test_the_classifiers_operations_have_a_rate_of_their_own() -> None:
+    profile = profile_of(seconds=0.5) | {"precision": "int8", "floats": "fp32"}
+    of_clip = {"decode": {"frames": 100, "seconds": 0.1}, "default": profile}
+    measured = {"matrix_gflops": {"fp32": 100.0, "int8": 400.0}, "clips": {"talking": of_clip}}
+    found = breakdown(results(steps=measured), "talking", "default")
+    assert found and found.rates == {"fp32": 100, "int8": 400}
+    assert found.floor_ms == pytest.approx(1 + 5)
 
 
 def test_every_step_has_a_function() -> None:

@@ -10,7 +10,7 @@ from benchmarks.speed.profile import STEPS
 from benchmarks.speed.protocol import Answer
 from benchmarks.speed.results import Results
 
-DECODING = "decode"
+DECODING, CLASSIFIER = "decode", "classifier"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,8 @@ class Step:
 class Breakdown:
     """The steps of one clip, and times a frame: measured, of the floor and of the processor.
 
-    `gflops` is the rate of matrix products in the `precision` that the networks ran in.
+    `rates` are billions of operations a second in matrix products, in the number format of the
+    detector and, where it has another one, in that of the classifier.
     """
 
     steps: tuple[Step, ...]
@@ -36,8 +37,7 @@ class Breakdown:
     floor_ms: float
     decode_ms: float
     cpu_ms: float
-    gflops: float
-    precision: str
+    rates: dict[str, float]
 
 
 def breakdown(results: Results, clip: str, variant: str) -> Breakdown | None:
@@ -47,12 +47,21 @@ def breakdown(results: Results, clip: str, variant: str) -> Breakdown | None:
     rates = results.get("steps", "matrix_gflops")
     if not (profile and decoding and rates):
         return None
-    gflops = rates[profile["precision"]]
+    precision = profile["precision"]
+    floats = profile.get("floats", precision)
+    if not {floats, precision} <= rates.keys():
+        return None
     decode_ms = 1000 * decoding["seconds"] / decoding["frames"]
     # Only torch's own layers can be counted; the other backend computes the same.
     counted = of_clip.get("torch") or profile
     steps = tuple(
-        _step(name, profile, counted, gflops=gflops, decode_ms=decode_ms)
+        _step(
+            name,
+            profile,
+            counted,
+            gflops=rates[precision if name == CLASSIFIER else floats],
+            decode_ms=decode_ms,
+        )
         for name in STEPS
         if any(entry["step"] == name for entry in profile["steps"])
     )
@@ -62,8 +71,7 @@ def breakdown(results: Results, clip: str, variant: str) -> Breakdown | None:
         floor_ms=decode_ms + sum(step.least_ms for step in steps if step.name != DECODING),
         decode_ms=decode_ms,
         cpu_ms=1000 * profile["cpu_s"] / profile["frames"],
-        gflops=gflops,
-        precision=profile["precision"],
+        rates={name: rates[name] for name in (floats, precision)},
     )
 
 

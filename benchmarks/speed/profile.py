@@ -24,7 +24,8 @@ STEPS: dict[str, tuple[str, ...]] = {
     "convert": ("emoscan.media.colours:Converter.rgb",),
     "cascade on key frames": ("emoscan.faces.mtcnn:FaceDetector._found",),
     "following": (
-        "emoscan.faces.follow:FaceFollower._find_faces",
+        "emoscan.faces.follow:FaceFollower._faces_of",
+        "emoscan.faces.follow:key_places",
         "emoscan.faces.mtcnn:FaceDetector.settled",
         "emoscan.faces.track:Tracker.update",
     ),

@@ -202,7 +202,8 @@ def _floor_sentences(results: Results, clip: str, found: Breakdown) -> Iterator[
     yield f"A frame takes {found.ms:.2f} ms with these clocks in it and decoding in the same"
     yield f"process{as_it_comes}. The floor is {found.floor_ms:.2f} ms, of which decoding and"
     yield f"converting alone take {found.decode_ms:.2f}; the rest are the networks' operations at"
-    yield f"{found.gflops:.0f} Gflop/s, the rate of a large {found.precision} product on this"
+    rates = (f"{rate:.0f} Gflop/s ({name})" for name, rate in found.rates.items())
+    yield f"{' and, of the classifier, '.join(rates)}, the rate of a large product on this"
     yield f"machine. That is {found.floor_ms / found.ms:.0%} of what a frame takes; the largest gap"
     yield f"is in “{worst.name}”. Threads work side by side and wait for a core within their"
     yield f"steps, which sum up to {sum(step.ms for step in found.steps):.2f} ms;"

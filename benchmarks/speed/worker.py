@@ -140,7 +140,15 @@ class Emoscan:
             began_s = time.process_time()
             answer = self.video(path, seconds=seconds)
             cpu_s = time.process_time() - began_s
-        return answer | _profile_answer(profile) | {"cpu_s": cpu_s}
+        return answer | _profile_answer(profile) | {"cpu_s": cpu_s, "floats": self._floats()}
+
+    def _floats(self) -> str:
+        """The number format of the detector, which may not be the classifier's."""
+        from emoscan import RunOptions, ScanOptions
+        from emoscan.runtime import serving_runtime
+
+        run, scan = RunOptions(**self._run_options), ScanOptions(**self._scan_options)
+        return serving_runtime(run.device, scan.precision, run.backend).detector_precision.value
 
     def _scan(self, path: str, out: str | None, *, kind: str, options: dict[str, Any]) -> Answer:
         import emoscan

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Protocol
 
+from emoscan.ahead import mapped, read_ahead
 from emoscan.analyzer import Analyzer
 from emoscan.errors import MediaError
 from emoscan.faces.track import Tracker
-from emoscan.media.ahead import mapped, read_ahead
 from emoscan.media.find import MediaFile
 from emoscan.media.source import VideoSource
 from emoscan.options import ScanOptions

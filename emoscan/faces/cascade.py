@@ -259,7 +259,8 @@ class HostCascade:
             lambda size: [self._run_batch(network, batch) for batch in images.split(size)],
             len(images),
         )
-        out: Floats = torch.cat(parts).cpu().numpy()
+        # Torch's threads would copy large results, and then spin while others wait for a core.
+        out: Floats = np.concatenate([part.cpu().numpy() for part in parts])
         return out
 
     def _run_batch(self, network: Network, images: torch.Tensor) -> torch.Tensor:

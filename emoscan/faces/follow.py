@@ -10,13 +10,18 @@ and where either is not the face is gone.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from itertools import repeat
+from queue import SimpleQueue
 
 import numpy as np
 from numpy.typing import NDArray
 
+from emoscan.ahead import read_ahead
 from emoscan.faces.candidates import Candidates, joined, moved
 from emoscan.faces.cascade import Sized
 from emoscan.faces.mtcnn import FaceDetector
@@ -30,7 +35,8 @@ from emoscan.faces.strands import (
 )
 from emoscan.types import Faces, Frame, Unreadable
 
-# How many frames are looked at together, and their pixels: what is kept of a video at once.
+# How many frames are looked at together, and their pixels. Of a video two or three such blocks are
+# kept: one is looked at, one followed and one classified.
 BLOCK_FRAMES = 30
 BLOCK_PX = 2**25
 # A GPU that looks at every frame takes more: each of its looks takes the host about as long.
@@ -70,6 +76,16 @@ class LookedAt:
 
 Looked = LookedAt | Unreadable
 
+Detect = Callable[[Sequence[Frame]], list[Faces]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detected:
+    """A block, and its key frames with what the whole cascade finds there."""
+
+    items: list[Item]
+    keys: list[Key]
+
 
 def look_at(
     items: Iterable[Item], find: Callable[[Sequence[Frame]], Sequence[Faces]]
@@ -103,23 +119,25 @@ class FaceFollower:
     def __init__(self, detector: FaceDetector, *, stride: int | None = None) -> None:
         self._detector = detector
         self._fixed = stride is not None
-        # Where each frame is a key frame, nothing is followed: the next block may begin before.
-        follows = stride != 1
-        self._start = self._start_following if follows else detector.start_frames
-        self._is_ahead = detector.works_ahead and not follows
-        self._most = (AHEAD_FRAMES, AHEAD_PX) if self._is_ahead else (BLOCK_FRAMES, BLOCK_PX)
         self._stride = stride or FIRST_STRIDE
-        self._last: Frame | None = None
-        self._last_faces = detector.no_faces()
+        self._last_faces: Faces | None = None
         self._motions = unknown_motions(0)
 
-    def find(self, items: Iterable[Item]) -> Iterator[list[Looked]]:
-        """The items, a block after the other, the frames among them with their faces."""
-        if self._is_ahead:
-            yield from self._find_ahead(items)
-            return
-        for block in self._blocks(items):
-            yield _look_at(block, self._start)()
+    def find(self, items: Iterable[Item]) -> Generator[list[Looked]]:
+        """The items, a block after the other, the frames among them with their faces.
+
+        By OpenVINO two threads look at whole pictures, at half of a block's key frames each; where
+        faces are followed, they read the items and are a block ahead.
+        """
+        with ThreadPoolExecutor(1, thread_name_prefix="emoscan-detect") as helper:
+            detect = partial(self._detect, helper)
+            if self._stride > 1 or not self._fixed:
+                yield from self._find_following(items, detect)
+            elif self._detector.works_ahead:
+                yield from self._find_ahead(items)
+            else:
+                for _, block in _blocks(items, repeat(1), BLOCK_FRAMES, BLOCK_PX):
+                    yield look_at(block, detect)
 
     def _find_ahead(self, items: Iterable[Item]) -> Iterator[list[Looked]]:
         """The same, by a GPU that looks at the next block while this one is passed on.
@@ -129,10 +147,10 @@ class FaceFollower:
         """
         begun: list[Callable[[], list[Looked]]] = []
         try:
-            for block in self._blocks(items):
+            for _, block in _blocks(items, repeat(1), AHEAD_FRAMES, AHEAD_PX):
                 done = [begun.pop()()] if begun else []
                 try:
-                    begun.append(_look_at(block, self._start))
+                    begun.append(_look_at(block, self._detector.start_frames))
                 finally:
                     yield from done
         except Exception:
@@ -140,36 +158,47 @@ class FaceFollower:
             raise
         yield from (found() for found in begun)
 
-    def _blocks(self, items: Iterable[Item]) -> Iterator[list[Item]]:
-        block: list[Item] = []
-        for item in items:
-            block.append(item)
-            if len(block) >= _block_items(block, self._stride, *self._most):
-                yield block
-                block = []
-        if block:
-            yield block
+    def _find_following(self, items: Iterable[Item], detect: Detect) -> Iterator[list[Looked]]:
+        # That of the next block, from who follows faces to who looks for them; None: no more.
+        strides: SimpleQueue[int | None] = SimpleQueue()
+        strides.put(self._stride)
+        blocks: Generator[Detected] = _detected(items, detect, iter(strides.get, None))
+        if self._detector.gains_by_threads:
+            blocks = read_ahead(blocks, depth=1, wake=lambda: strides.put(None))
+        with closing(blocks):
+            for block in blocks:
+                spans = self._spans(block)
+                strides.put(self._stride)
+                yield look_at(block.items, partial(self._faces_of, block.keys, spans))
 
-    def _start_following(self, frames: Sequence[Frame]) -> Callable[[], list[Faces]]:
-        return partial(self._find_faces, frames)
+    def _detect(self, helper: ThreadPoolExecutor, frames: Sequence[Frame]) -> list[Faces]:
+        """By the whole cascade; on a CPU the first half by the helper."""
+        if not self._detector.gains_by_threads or len(frames) < 2:
+            return self._detector.detect_frames(frames)
+        half = len(frames) // 2
+        by_helper = helper.submit(self._detector.detect_frames, frames[:half])
+        second = self._detector.detect_frames(frames[half:])
+        return by_helper.result() + second
 
-    def _find_faces(self, frames: Sequence[Frame]) -> list[Faces]:
-        """The faces of a block, whose last frame is a key frame, to go on from."""
-        places = key_places(frames, self._last, stride=self._stride)
-        detected = self._detector.detect_frames([frames[place] for place, _ in places])
-        keys = [Key(-1, False, self._last_faces)] if self._last else []
-        keys += [Key(*place, found) for place, found in zip(places, detected, strict=True)]
-        spans = list(spans_between(keys, self._motions))
+    def _spans(self, block: Detected) -> list[Span]:
+        """Those between the block's key frames and the one before; they choose the next stride."""
+        before = [] if self._last_faces is None else [Key(-1, False, self._last_faces)]
+        spans = list(spans_between([*before, *block.keys], self._motions)) if block.keys else []
+        if block.keys and not self._fixed:
+            self._stride = next_stride(self._stride, spans)
+        return spans
+
+    def _faces_of(
+        self, keys: Sequence[Key], spans: Sequence[Span], frames: Sequence[Frame]
+    ) -> list[Faces]:
+        """The block's, whose last frame is a key frame, to go on from."""
         found = {key.place: key.faces for key in keys} | self._follow(frames, spans)
         faces = [found[place] for place in range(len(frames))]
-        self._keep_last(frames, faces, spans, starts=keys[-1].starts)
-        if not self._fixed:
-            self._stride = next_stride(self._stride, spans)
+        self._keep_last(faces, spans, starts=keys[-1].starts)
         return faces
 
     def _keep_last(
         self,
-        frames: Sequence[Frame],
         faces: Sequence[Faces],
         spans: Sequence[Span],
         *,
@@ -182,7 +211,7 @@ class FaceFollower:
             self._motions = motions_between(faces[-2], faces[-1])
         else:
             self._motions = spans[-1].motions if spans else unknown_motions(len(faces[-1]))
-        self._last, self._last_faces = frames[-1], faces[-1]
+        self._last_faces = faces[-1]
 
     def _follow(self, frames: Sequence[Frame], spans: Sequence[Span]) -> dict[int, Faces]:
         """The faces on all frames inside the spans, by their places."""
@@ -222,6 +251,36 @@ class FaceFollower:
         if not found:
             return self._detector.no_faces()
         return self._detector.faces(joined(found), followed=True)
+
+
+def _detected(items: Iterable[Item], detect: Detect, strides: Iterator[int]) -> Generator[Detected]:
+    """Blocks whose last frame is a key frame, to go on from."""
+    last: Frame | None = None
+    for stride, block in _blocks(items, strides, BLOCK_FRAMES, BLOCK_PX):
+        frames = [item for item in block if isinstance(item, Frame)]
+        places = key_places(frames, last, stride=stride)
+        found = detect([frames[place] for place, _ in places])
+        yield Detected(block, [Key(*place, its) for place, its in zip(places, found, strict=True)])
+        last = frames[-1] if frames else last
+
+
+def _blocks(
+    items: Iterable[Item], strides: Iterator[int], most: int, most_px: int
+) -> Iterator[tuple[int, list[Item]]]:
+    """Of `most` frames and pixels, each with its stride, which is asked for when it begins."""
+    block: list[Item] = []
+    stride: int | None = None
+    for item in items:
+        if not block:
+            stride = next(strides, None)
+        if stride is None:
+            return
+        block.append(item)
+        if len(block) >= _block_items(block, stride, most, most_px):
+            yield stride, block
+            block = []
+    if block and stride:
+        yield stride, block
 
 
 def key_places(

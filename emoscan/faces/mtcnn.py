@@ -32,7 +32,7 @@ from emoscan.faces.cascade import (
 from emoscan.faces.device_cascade import DeviceCascade
 from emoscan.faces.networks import LANDMARK_NUMBERS, load_networks
 from emoscan.faces.resample import Resampling
-from emoscan.options import MinFace, ScanOptions
+from emoscan.options import Backend, MinFace, ScanOptions
 from emoscan.runtime import Runtime
 from emoscan.types import NO_TRACK, Faces, Frame
 
@@ -66,6 +66,8 @@ class FaceDetector:
     ) -> None:
         kind = DeviceCascade if runtime.keeps_pictures else HostCascade
         self._cascade: Cascade[Any] = kind(load_networks(runtime), runtime.device, resampling)
+        # Whether two that ask it side by side have their answers sooner; torch shares out itself.
+        self.gains_by_threads = runtime.backend is Backend.OPENVINO
         self.threshold = threshold
         self._min_face = min_face or ScanOptions().min_face
         self._max_faces = max_faces

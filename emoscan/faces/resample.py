@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Sequence
 from enum import StrEnum
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -43,21 +43,24 @@ class Picture:
     def __init__(self, pixels: NDArray[np.uint8]) -> None:
         self.pixels = np.ascontiguousarray(pixels)
         self.height, self.width = pixels.shape[:2]
+        self._table: NDArray[np.int32] | None = None
 
-    @cached_property
     def _sums(self) -> NDArray[np.int32]:
-        return _sums(self.pixels, into=_SPARE.taken((self.height + 1, self.width + 1, 3)))
+        # No cached_property: until Python 3.12 all pictures would wait for each other's.
+        if self._table is None:
+            into = _SPARE.taken((self.height + 1, self.width + 1, 3))
+            self._table = _sums(self.pixels, into=into)
+        return self._table
 
     def forget_sums(self) -> None:
         """Leave the table to this thread's next picture; whoever asks again has it made again."""
-        table = self.__dict__.pop("_sums", None)
-        if table is not None:
-            _SPARE.table = table
+        if self._table is not None:
+            _SPARE.table, self._table = self._table, None
 
     def resized(self, height: int, width: int) -> NDArray[np.float32]:
         """(height, width, 3) averages over the whole picture."""
         out = np.empty((height, width, 3), np.float32)
-        _average(_rows_of_table(self._sums, height), out, height=self.height)
+        _average(_rows_of_table(self._sums(), height), out, height=self.height)
         return out
 
     def crops(self, boxes: NDArray[np.int64], *, side: int) -> NDArray[np.float32]:
@@ -66,7 +69,7 @@ class Picture:
         by_table = self._is_worth_a_table(boxes)
         for crop, (x0, y0, x1, y1) in zip(out, boxes.tolist(), strict=True):
             if by_table:
-                rows = _rows_of_table(self._sums[y0 : y1 + 1, x0 : x1 + 1], side)
+                rows = _rows_of_table(self._sums()[y0 : y1 + 1, x0 : x1 + 1], side)
             else:
                 rows = _rows_of_pixels(self.pixels[y0:y1, x0:x1], side)
             _average(rows, crop, height=y1 - y0)

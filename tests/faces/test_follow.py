@@ -1,5 +1,6 @@
 """Following: its logic with a detector that knows the truth, and itself on moving portraits."""
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
@@ -70,8 +71,10 @@ class TrueDetector:
         unconfirmed: Sequence[int] = (),
         score: float = 0.99,
         works_ahead: bool = False,
+        threads: bool = False,
     ) -> None:
         self.works_ahead = works_ahead
+        self.gains_by_threads = threads
         self.started: list[list[int]] = []
         self.truth = truth
         self.blind = blind
@@ -365,18 +368,19 @@ def test_moving_portraits_are_followed_as_they_are_detected() -> None:
 
 
 @pytest.mark.parametrize(
-    ("works_ahead", "block", "started"),
+    ("works_ahead", "block", "begun"),
     [(True, AHEAD_FRAMES, [2, 3, 4, 4]), (False, BLOCK_FRAMES, [1, 2, 3, 4])],
 )
 def test_where_nothing_is_followed_a_gpu_begins_the_next_block_before_the_last_is_passed_on(
-    works_ahead: bool, block: int, started: list[int]
+    works_ahead: bool, block: int, begun: list[int]
 ) -> None:
     detector = TrueDetector(STILL, works_ahead=works_ahead)
     frames = [frame(index) for index in range(3 * block + 5)]
     found = FaceFollower(detector, stride=1).find(frames)  # type: ignore[arg-type]
     seen = list[int]()
-    for part, count in zip(found, started, strict=True):
-        assert len(detector.started) == count
+    for part, count in zip(found, begun, strict=True):
+        assert len(detector.started) == (count if works_ahead else 0)
+        assert works_ahead or len(detector.detected) == min(count * block, len(frames))
         seen += [looked.frame.index for looked in part if isinstance(looked, LookedAt)]
     assert seen == list(range(len(frames)))
 
@@ -421,3 +425,90 @@ def test_where_faces_are_followed_blocks_come_one_after_the_other() -> None:
         found.append(([len(block) for block in blocks], detector.detected))
         assert not detector.started
     assert found[0] == found[1] and len(set(found[0][0])) > 1
+
+
+@pytest.mark.parametrize("stride", [1, 3, None])
+@pytest.mark.parametrize("truth", [STILL, WALKING, WAVING])
+def test_two_threads_find_what_one_finds(stride: int | None, truth: Truth) -> None:
+    """Half of the key frames have a thread of their own, and all are a block ahead."""
+    lost = Unreadable("a.mp4", 0, None)
+    frames = [lost, *(frame(index) for index in range(1, 100)), lost]
+    one, two = (TrueDetector(truth, threads=threads) for threads in (False, True))
+    found, again = (follow(detector, frames, stride) for detector in (one, two))
+    assert sorted(two.detected) == sorted(one.detected)
+    for first, second in zip(found, again, strict=True):
+        assert type(first) is type(second)
+        if isinstance(first, LookedAt) and isinstance(second, LookedAt):
+            assert first.frame is second.frame
+            assert np.array_equal(first.faces.boxes, second.faces.boxes)
+            assert np.array_equal(first.faces.followed, second.faces.followed)
+
+
+def test_two_threads_look_at_whole_pictures_while_a_third_follows() -> None:
+    """Each half waits until the other one is being looked at, too."""
+    detector, both = TrueDetector(STILL, threads=True), threading.Barrier(2, timeout=10)
+    looking: dict[int, str] = {}
+    detect = detector.detect_frames
+
+    def together(frames: Sequence[Frame]) -> list[Faces]:
+        if len(frames) > 1:
+            both.wait()
+        looking.update({frame.index: threading.current_thread().name for frame in frames})
+        return detect(frames)
+
+    detector.detect_frames = together  # type: ignore[method-assign]
+    follow(detector, [frame(index) for index in range(150)], 5)
+    assert len(set(looking.values())) == 2
+    assert threading.current_thread().name not in looking.values()
+
+
+@pytest.mark.parametrize("taken", [1, 2, 3])
+def test_who_stops_early_ends_the_threads_that_are_ahead(taken: int) -> None:
+    """They may be waiting for the next stride, which nobody will choose any more."""
+    before = set(threading.enumerate())
+    detector = TrueDetector(STILL, threads=True)
+    found = FaceFollower(detector).find(frame(index) for index in range(300))  # type: ignore[arg-type]
+    for _ in range(taken):
+        next(found)
+    assert set(threading.enumerate()) - before
+    found.close()
+    assert not set(threading.enumerate()) - before
+
+
+@pytest.mark.parametrize("broken", ["one half", "look_again", "the items"])
+def test_what_fails_in_any_thread_is_raised_and_none_is_left(broken: str) -> None:
+    before = set(threading.enumerate())
+    detector = TrueDetector(STILL, threads=True)
+    detect = detector.detect_frames
+
+    def failing(*_: object, **__: object) -> object:
+        raise RuntimeError("no memory left")
+
+    def half_failing(frames: Sequence[Frame]) -> list[Faces]:
+        if "emoscan-detect" in threading.current_thread().name:
+            failing()
+        return detect(frames)
+
+    def items() -> Iterator[Frame]:
+        yield from (frame(index) for index in range(95))
+        if broken == "the items":
+            failing()
+        yield from (frame(index) for index in range(95, 300))
+
+    if broken == "one half":
+        detector.detect_frames = half_failing  # type: ignore[method-assign]
+    elif broken == "look_again":
+        detector.look_again = failing  # type: ignore[assignment, method-assign]
+    found = FaceFollower(detector).find(items())  # type: ignore[arg-type]
+    with pytest.raises(RuntimeError, match="no memory left"):
+        list(found)
+    assert not set(threading.enumerate()) - before
+
+
+def test_blocks_without_frames_have_the_stride_of_before() -> None:
+    detector = TrueDetector(STILL, threads=True)
+    lost = [Unreadable("a.mp4", index, None) for index in range(100)]
+    assert follow(detector, lost, None) == lost and not detector.detected
+    follow(detector, [*map(frame, range(150)), *lost, *map(frame, range(250, 310))], None)
+    after = [index for index in detector.detected if index >= 250]
+    assert len(after) <= 1 + 60 / STRIDES[-1] + 2  # with the first stride they would be 12

@@ -169,10 +169,10 @@ def test_a_table_is_left_to_the_next_picture_of_this_size() -> None:
     first, second = Picture(scenes()[0]), Picture(scenes()[1])
     expected = Picture(scenes()[1]).resized(40, 50)
     first.resized(40, 50)
-    table = first._sums
+    table = first._sums()
     first.forget_sums()
     assert np.array_equal(second.resized(40, 50), expected)
-    assert second._sums is table
+    assert second._sums() is table
     assert np.array_equal(first.resized(40, 50), Picture(scenes()[0]).resized(40, 50))
 
 

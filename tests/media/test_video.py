@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
+from emoscan.ahead import read_ahead
 from emoscan.errors import MediaError
-from emoscan.media.ahead import read_ahead
 from emoscan.media.colours import Converter
 from emoscan.media.find import MediaFile
 from emoscan.media.order import by_output, in_order

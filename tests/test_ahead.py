@@ -4,10 +4,11 @@ import sys
 import threading
 import time
 from contextlib import closing
+from queue import SimpleQueue
 
 import pytest
 
-from emoscan.media.ahead import ITEMS_A_THREAD, mapped, read_ahead
+from emoscan.ahead import ITEMS_A_THREAD, mapped, read_ahead
 
 
 def threads() -> list[threading.Thread]:
@@ -17,6 +18,19 @@ def threads() -> list[threading.Thread]:
 def test_everything_comes_in_order():
     assert list(read_ahead(range(1000), depth=3)) == list(range(1000))
     assert list(read_ahead([], depth=1)) == []
+    assert not threads()
+
+
+def test_a_thread_that_waits_for_its_consumer_is_woken_to_end() -> None:
+    told: SimpleQueue[int | None] = SimpleQueue()
+
+    def items():
+        yield from iter(told.get, None)
+
+    ahead = read_ahead(items(), depth=1, wake=lambda: told.put(None))
+    told.put(1)
+    assert next(ahead) == 1
+    ahead.close()
     assert not threads()
 
 
@@ -146,7 +160,7 @@ def iter_forever():
 def test_a_process_can_exit_without_having_stopped_it():
     code = """
 import itertools
-from emoscan.media.ahead import mapped, read_ahead, _Ahead
+from emoscan.ahead import mapped, read_ahead, _Ahead
 _Ahead.stop = lambda self: None
 ahead = read_ahead(itertools.count(), depth=2)
 next(ahead)

@@ -10,15 +10,18 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def read_ahead(items: Iterable[T], *, depth: int) -> Generator[T, None, None]:
+def read_ahead(
+    items: Iterable[T], *, depth: int, wake: Callable[[], None] = lambda: None
+) -> Generator[T, None, None]:
     """Yield `items`, which a thread of their own produces up to `depth` items ahead.
 
     What fails in the thread is raised here after the items before it. When the consumer stops
     early the thread stops after the item at work and is waited for, whatever interrupts that.
     The thread closes `items` in the end if it is a generator; what a generator expression
-    iterates over is not `items`, and closed by whoever made it.
+    iterates over is not `items`, and closed by whoever made it. `wake` is called when the thread is
+    to stop, for one that waits within `items` for something that its consumer does.
     """
-    ahead = _Ahead(items, depth)
+    ahead = _Ahead(items, depth, wake)
     # A daemon, for one that nobody ever stops must not keep the process from its exit.
     thread = threading.Thread(target=ahead.produce, name="emoscan-read-ahead", daemon=True)
     try:
@@ -71,9 +74,10 @@ def _end(thread: threading.Thread, ahead: "_Ahead[T]") -> None:
 class _Ahead(Generic[T]):
     """The buffer between the two threads; every field is guarded by `changed`."""
 
-    def __init__(self, items: Iterable[T], depth: int) -> None:
+    def __init__(self, items: Iterable[T], depth: int, wake: Callable[[], None]) -> None:
         self.items = items
         self.depth = depth
+        self.wake = wake
         self.buffer: deque[T] = deque()
         self.changed = threading.Condition()
         self.begun = False
@@ -142,4 +146,6 @@ class _Ahead(Generic[T]):
             self.stopped = True
             self.buffer.clear()
             self.changed.notify_all()
+        self.wake()
+        with self.changed:
             self.changed.wait_for(lambda: self.finished or not self.begun)
