@@ -8,11 +8,12 @@ All of it stands behind `made_ready`; nobody else asks which backend works.
 import hashlib
 import tempfile
 import warnings
-from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache, partial
 from itertools import accumulate, pairwise
 from pathlib import Path
+from queue import SimpleQueue
 from threading import Lock
 from typing import Any
 
@@ -129,38 +130,64 @@ def fold_batch_norms(network: nn.Module) -> None:
 def _by_openvino(network: nn.Module, example: Tensor, runtime: Runtime) -> Forward:
     settings = {
         "INFERENCE_PRECISION_HINT": OPENVINO_PRECISIONS[runtime.floats],
-        "INFERENCE_NUM_THREADS": runtime.threads * runtime.streams,
-        "NUM_STREAMS": runtime.streams,
+        "INFERENCE_NUM_THREADS": runtime.threads,
+        "NUM_STREAMS": 1,
         "ENABLE_CPU_PINNING": False,  # else the threads of all networks share the first core
         "CPU_RUNTIME_CACHE_CAPACITY": KEPT_KERNELS,
     }
     model = _stored(network, example)
 
-    ready: dict[torch.dtype, Any] = {}
-    compiling = Lock()
+    def compile_for(taken: torch.dtype) -> Any:
+        takes = _on_channels_last(model.clone(), taken)
+        return _core().compile_model(takes, "CPU", settings)
 
-    def compiled(taken: torch.dtype) -> Any:
-        with compiling:  # else all threads that come first would do it, each for itself
-            if taken not in ready:
-                takes = _on_channels_last(model.clone(), taken)
-                ready[taken] = _core().compile_model(takes, "CPU", settings)
-            return ready[taken]
+    compiled = {
+        taken: _Lent(partial(compile_for, taken), most=runtime.streams)
+        for taken in (torch.float32, torch.uint8)
+    }
 
     def forward(images: Tensor) -> Tensor:
         pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
-        # A request belongs to one thread at a time; making one costs little.
-        request = compiled(images.dtype).create_infer_request()
         borders = list(accumulate(batch_sizes(len(pixels)), initial=0))
-        parts = [
-            request.infer([pixels[start:end]], share_inputs=True)[0].copy()
-            for start, end in pairwise(borders)
-        ]
+        with compiled[images.dtype].one() as its:
+            request = its.create_infer_request()  # which costs little
+            parts = [
+                request.infer([pixels[start:end]], share_inputs=True)[0].copy()
+                for start, end in pairwise(borders)
+            ]
         return torch.from_numpy(parts[0] if len(parts) == 1 else np.concatenate(parts))
 
     # Once here: two threads that are the first to read a result may wait for each other for ever,
     # one for the GIL and the other, which has it, for a static that the first is making.
     forward(example[:1])
     return forward
+
+
+class _Lent:
+    """Up to `most` compiled models, made when they are needed, each lent to one thread at a time.
+
+    Requests of one compiled model share its graph. While several threads had one each, one scan in
+    some two hundred ended within OpenVINO, where it asked for the form of memory that was gone.
+    """
+
+    def __init__(self, make: Callable[[], Any], *, most: int) -> None:
+        self._make = make
+        self._left = most
+        self._making = Lock()
+        self._idle: SimpleQueue[Any] = SimpleQueue()
+
+    @contextmanager
+    def one(self) -> Iterator[Any]:
+        """The next that is idle, or a new one; where all are lent, whoever asks waits."""
+        with self._making:
+            if self._left and self._idle.empty():
+                self._idle.put(self._make())
+                self._left -= 1
+        its = self._idle.get()
+        try:
+            yield its
+        finally:
+            self._idle.put(its)
 
 
 def batch_sizes(count: int) -> list[int]:

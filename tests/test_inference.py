@@ -3,7 +3,9 @@
 import importlib.util
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
@@ -292,3 +294,39 @@ def test_batch_norms_are_folded_and_nothing_else_changes() -> None:
         forward = inference.made_ready(network, images, choose_runtime("cpu"))
         assert torch.allclose(forward(images), wanted, atol=1e-5)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_compiled_models_are_lent_to_one_thread_at_a_time(most: int) -> None:
+    made, lent, together = [], set[int](), list[int]()
+    lock = threading.Lock()
+
+    def make() -> object:
+        made.append(object())
+        return made[-1]
+
+    models = inference._Lent(make, most=most)
+
+    def use() -> None:
+        for _ in range(50):
+            with models.one() as model:
+                with lock:
+                    assert id(model) not in lent
+                    lent.add(id(model))
+                    together.append(len(lent))
+                time.sleep(1e-4)
+                with lock:
+                    lent.remove(id(model))
+
+    with ThreadPoolExecutor(5) as pool:
+        for done in [pool.submit(use) for _ in range(5)]:
+            done.result()
+    assert len(made) == max(together) == most and not lent
+
+
+def test_a_compiled_model_is_given_back_after_an_error() -> None:
+    models = inference._Lent(object, most=1)
+    with pytest.raises(RuntimeError, match="no memory"), models.one():
+        raise RuntimeError("no memory")
+    with models.one():
+        pass
