@@ -3,8 +3,8 @@
     python -m benchmarks.backend_parity --media DIR [--every 3]
 
 Faces are those of all photos and of every third frame of all videos in the folder, found by torch
-in fp32. What is compared is what a user's options choose here: OpenVINO where it is installed, bf16
-where the CPU is faster by it.
+in fp32. What is compared is what a user's options choose here: OpenVINO where it is installed, int8
+or bf16 where the CPU is faster by it.
 """
 
 import argparse
@@ -22,12 +22,12 @@ from emoscan.media.find import MediaFile, find_media
 from emoscan.media.images import read_photo
 from emoscan.media.video import open_video
 from emoscan.media_kind import MediaKind
-from emoscan.options import ScanOptions
+from emoscan.options import Precision, ScanOptions
 from emoscan.runtime import choose_runtime, serving_runtime
 from emoscan.types import Frame
 
 BATCH_FRAMES = 8
-CLOSE = 0.02
+CLOSE, CLOSE_IN_INT8 = 0.02, 0.05
 
 
 def main() -> None:
@@ -43,15 +43,18 @@ def main() -> None:
     print(
         f"{len(crops)} faces, {fast.backend.value} in {fast.precision.value} against torch in fp32"
     )
-    found = agreement(wanted, got)
-    print(f"the same class     {found.same_class:.2%}   (target: 99.5 % or more)")
-    print(f"within 0.02        {found.within:.2%}   (target: 99 % or more)")
-    print(f"largest difference {found.largest:.4f}   (target: 0.08 or less)")
+    rounds = fast.precision is Precision.INT8
+    close = CLOSE_IN_INT8 if rounds else CLOSE
+    same_class, largest = ("98 %", 0.15) if rounds else ("99.5 %", 0.08)
+    found = agreement(wanted, got, close=close)
+    print(f"the same class     {found.same_class:.2%}   (target: {same_class} or more)")
+    print(f"within {close}        {found.within:.2%}   (target: 99 % or more)")
+    print(f"largest difference {found.largest:.4f}   (target: {largest} or less)")
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Shares of faces with the same class, and of probabilities within 0.02; how far any is off."""
+    """Shares of faces with the same class, and of probabilities that are close; the furthest."""
 
     faces: int
     same_class: float
@@ -59,13 +62,15 @@ class Agreement:
     largest: float
 
 
-def agreement(wanted: NDArray[np.float32], got: NDArray[np.float32]) -> Agreement:
+def agreement(
+    wanted: NDArray[np.float32], got: NDArray[np.float32], *, close: float = CLOSE
+) -> Agreement:
     """Of (N, 7) probabilities of the same faces, at least one."""
     away = np.abs(wanted - got)
     return Agreement(
         faces=len(wanted),
         same_class=float((wanted.argmax(axis=1) == got.argmax(axis=1)).mean()),
-        within=float((away <= CLOSE).mean()),
+        within=float((away <= close).mean()),
         largest=float(away.max()),
     )
 
