@@ -11,7 +11,7 @@ import torch
 import emoscan
 from emoscan.analyzer import Analyzer
 from emoscan.faces.mtcnn import FaceDetector
-from emoscan.faces.resample import Resampling
+from emoscan.faces.resample import Fidelity
 from emoscan.faces.track import Tracker
 from emoscan.graphs import CALLS_BEFORE, Replayed, ReplayedBatches
 from emoscan.lanes import Lane, turn
@@ -43,10 +43,10 @@ def share_alike(a: list[Faces], b: list[Faces]) -> float:
     return 2 * pairs / (sum(map(len, a)) + sum(map(len, b)))
 
 
-@pytest.mark.parametrize("resampling", Resampling)
-def test_it_finds_what_the_cpu_finds(resampling: Resampling) -> None:
-    host = FaceDetector(choose_runtime("cpu"), resampling=resampling)
-    device = FaceDetector(choose_runtime("cuda"), resampling=resampling)
+@pytest.mark.parametrize("fidelity", [Fidelity.STOCK, Fidelity.CHAINED])
+def test_it_finds_what_the_cpu_finds(fidelity: Fidelity) -> None:
+    host = FaceDetector(choose_runtime("cpu"), fidelity=fidelity)
+    device = FaceDetector(choose_runtime("cuda"), fidelity=fidelity)
     sides = [MIN_FACE_PX] * len(scenes())
     wanted = host.detect(scenes(), min_faces_px=sides)
     for _ in range(CALLS_BEFORE + 2):

@@ -4,6 +4,7 @@ Boxes are (N, 4) float32 x0 y0 x1 y1 in px. The arithmetic is that of facenet-py
 inclusive pixels included, for equal boxes.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,9 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from emoscan.faces.networks import PROPOSAL_SIDE_PX
+from emoscan.faces.networks import PROPOSAL_SIDE_PX, PROPOSAL_STRIDE_PX
 
-PROPOSAL_STRIDE_PX = 2
 NO_SCORE = -1.0  # below all, for a threshold that lets everything pass
 
 Floats = NDArray[np.float32]
@@ -84,7 +84,9 @@ def face_scores(out: Floats) -> Floats:
 
 def proposals(out: Floats, frames: Integers, *, scale: float, threshold: float) -> Candidates:
     """P-Net's (N, rows, columns, 6) maps of a level at this scale, as boxes in the full frames."""
-    frame, row, column = np.nonzero(face_scores(out) >= threshold)
+    # By the difference of the logits: of the tens of thousands of places few are above.
+    least = np.float32(math.log(threshold / (1 - threshold)))
+    frame, row, column = np.nonzero(out[..., 1] - out[..., 0] >= least)
     corner = PROPOSAL_STRIDE_PX * np.stack([column, row], axis=1).astype(np.float32)
     first = np.floor((corner + 1) / np.float32(scale))
     last = np.floor((corner + PROPOSAL_SIDE_PX) / np.float32(scale))
@@ -94,14 +96,19 @@ def proposals(out: Floats, frames: Integers, *, scale: float, threshold: float) 
 
 def suppressed(candidates: Candidates, iou: float) -> Candidates:
     """Greedy non-maximum suppression within each frame."""
+    return candidates[best_of_each(candidates, iou)]
+
+
+def best_of_each(candidates: Candidates, iou: float) -> Integers:
+    """(K,) which candidates it keeps, in their order."""
     if not len(candidates):
-        return candidates
+        return np.zeros(0, np.int64)
     # In float64 the offsets that keep frames apart do not blur the boxes.
     boxes = candidates.boxes.astype(np.float64)
     boxes[:, 2:] -= boxes[:, :2]
     suppress: Any = cv2.dnn.NMSBoxesBatched  # its types know lists alone
     kept = suppress(boxes, candidates.scores, candidates.frames.astype(np.int32), NO_SCORE, iou)
-    return candidates[np.sort(np.asarray(kept, np.int64))]
+    return np.sort(np.asarray(kept, np.int64))
 
 
 def not_inside_a_better(boxes: Floats, scores: Floats, *, overlap: float) -> NDArray[np.bool_]:

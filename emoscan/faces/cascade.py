@@ -4,20 +4,23 @@ The method is that of Zhang et al. 2016 (arXiv 1604.02878) in the details of fac
 2.5.3: P-Net proposes boxes on a pyramid, R-Net and O-Net look closer.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from emoscan.faces.boxes import iou
 from emoscan.faces.candidates import (
     Candidates,
     Floats,
     Integers,
+    best_of_each,
     joined,
     moved,
     no_candidates,
@@ -26,18 +29,20 @@ from emoscan.faces.candidates import (
     squares,
     suppressed,
 )
-from emoscan.faces.networks import BOX_NUMBERS, PROPOSAL_SIDE_PX, Network, Networks
-from emoscan.faces.resample import Picture, Pixels, Resampling
+from emoscan.faces.networks import BOX_NUMBERS, Network, Networks
+from emoscan.faces.pyramid import Sheet, on_few_sheets, one_each, pyramid_levels
+from emoscan.faces.resample import Fidelity, Picture, Pixels
 from emoscan.runtime import halving_on_out_of_memory
 from emoscan.squares import cut_square
 from emoscan.types import Frame
 
 # The settings of facenet-pytorch, for equal boxes.
-PYRAMID_FACTOR = 0.709
 PROPOSAL_THRESHOLD, REFINEMENT_THRESHOLD = 0.6, 0.7
 LEVEL_IOU, FRAME_IOU, REFINEMENT_IOU = 0.5, 0.7, 0.7
 # Of two boxes of O-Net of which so much of the smaller lies in the other, the surer stays.
 OUTPUT_OVERLAP = 0.7
+# Candidates for O-Net that overlap by more show the same face, or none.
+SAME_FACE_IOU = 0.5
 
 # Squares that `look` and `refine` take lie as `rectangles` in the mean, which takes whole pixels
 # from one before the box on: so far before the box, and so much longer.
@@ -127,21 +132,37 @@ class Looks:
     sizes: Integers
     outputs: Callable[[Network, Integers, Integers], Floats]
 
-    def confirmed(self, found: Candidates, *, threshold: float) -> Candidates:
-        """What both let pass."""
+    def confirmed(self, found: Candidates, *, threshold: float, spares: bool) -> Candidates:
+        """What both let pass. `spares` leaves out candidates that lie on a face that O-Net saw."""
         boxes = squares(moved(found, inclusive_px=0))
-        found = self._closer(self.networks.refinement, found.frames, boxes)
+        found = self._closer(self.networks.refinement, replace(found, boxes=boxes))
         found = suppressed(found[found.scores > REFINEMENT_THRESHOLD], REFINEMENT_IOU)
-        boxes = squares(moved(found, inclusive_px=1))
-        found = self._closer(self.networks.output, found.frames, boxes)
+        found = replace(found, boxes=squares(moved(found, inclusive_px=1)))
+        return self._one_by_one(found, threshold) if spares else self._faces(found, threshold)
+
+    def _one_by_one(self, found: Candidates, threshold: float) -> Candidates:
+        """O-Net's faces, where it looks first at the surest of those candidates that overlap.
+
+        Most of them show the same face: three of four looks are spared.
+        """
+        first = best_of_each(found, SAME_FACE_IOU)
+        faces = self._faces(found[first], threshold)
+        others = found[np.setdiff1d(np.arange(len(found)), first)]
+        lies_on = iou(others.boxes, faces.boxes) > SAME_FACE_IOU
+        lies_on &= others.frames[:, None] == faces.frames
+        left = others[np.flatnonzero(~lies_on.any(axis=1))]
+        return joined([faces, self._faces(left, threshold)]) if len(left) else faces
+
+    def _faces(self, found: Candidates, threshold: float) -> Candidates:
+        found = self._closer(self.networks.output, found)
         return found[found.scores > threshold]
 
-    def _closer(self, network: Network, frames: Integers, boxes: Floats) -> Candidates:
-        """Boxes that lie outside their pictures are dropped."""
-        pixels = rectangles(boxes, self.sizes[frames])
+    def _closer(self, network: Network, found: Candidates) -> Candidates:
+        """What it says of their boxes; those that lie outside their pictures are dropped."""
+        pixels = rectangles(found.boxes, self.sizes[found.frames])
         inside = np.all(pixels[:, :2] < pixels[:, 2:], axis=1)
-        frames, boxes, pixels = frames[inside], boxes[inside], pixels[inside]
-        return Candidates.read(frames, boxes, self.outputs(network, frames, pixels))
+        frames, boxes = found.frames[inside], found.boxes[inside]
+        return Candidates.read(frames, boxes, self.outputs(network, frames, pixels[inside]))
 
 
 class HostCascade:
@@ -149,10 +170,12 @@ class HostCascade:
 
     works_ahead = False
 
-    def __init__(self, networks: Networks, device: torch.device, resampling: Resampling) -> None:
+    def __init__(
+        self, networks: Networks, device: torch.device, fidelity: Fidelity | None = None
+    ) -> None:
         self._networks = networks
         self._device = device
-        self._resampling = resampling
+        self._fidelity = fidelity or Fidelity.QUICK
         self._budget = CPU_BUDGET if device.type == "cpu" else GPU_BUDGET
 
     def pictures(self, frames: Sequence[Frame]) -> list[Picture]:
@@ -178,7 +201,7 @@ class HostCascade:
             part = slice(first, first + count)
             its = self._find(pictures[part], min_faces_px[part], threshold)
             for picture in pictures[part]:
-                picture.forget_sums()
+                picture.forget()
             found.append(its.of_frames(np.arange(first, first + count)))
             first += count
         return joined(found)
@@ -216,7 +239,11 @@ class HostCascade:
         looks = Looks(
             self._networks, picture_sizes(pictures), partial(self._outputs, pictures=pictures)
         )
-        return looks.confirmed(self._propose(pictures, min_faces_px), threshold=threshold)
+        return looks.confirmed(
+            self._propose(pictures, min_faces_px),
+            threshold=threshold,
+            spares=self._fidelity is Fidelity.QUICK,
+        )
 
     def _propose(self, pictures: Sequence[Picture], min_faces_px: Sequence[float]) -> Candidates:
         """P-Net on the pyramids of all pictures."""
@@ -224,22 +251,28 @@ class HostCascade:
         for (height, width, min_face_px), frames in alike(pictures, min_faces_px).items():
             levels = pyramid_levels(height, width, min_face_px)
             sizes = [level.size for level in levels]
-            pyramids = [pictures[frame].pyramid(sizes, self._resampling) for frame in frames]
-            for level, *pixels in zip(levels, *pyramids, strict=True):
-                found += self._propose_on(pixels, np.array(frames), scale=level.scale)
+            pyramids = [pictures[frame].pyramid(sizes, self._fidelity) for frame in frames]
+            lay_out = on_few_sheets if self._fidelity is Fidelity.QUICK else one_each
+            first = 0
+            for sheet in lay_out(tuple(levels)):
+                part = slice(first, first := first + len(sheet.levels))
+                filled = [sheet.filled(pyramid[part]) for pyramid in pyramids]
+                found += self._propose_on(sheet, filled, np.array(frames))
         return suppressed(joined(found), FRAME_IOU)
 
     def _propose_on(
-        self, level: Sequence[Pixels], frames: Integers, *, scale: float
+        self, sheet: Sheet, filled: Sequence[Pixels], frames: Integers
     ) -> Iterator[Candidates]:
-        """P-Net on one level of the pyramids of frames of equal size."""
-        height, width = level[0].shape[:2]
-        step = max(1, self._budget.proposal_px // (height * width))
+        """P-Net on one sheet of each of these frames."""
+        step = max(1, self._budget.proposal_px // math.prod(sheet.size))
         for start in range(0, len(frames), step):
             part = slice(start, start + step)
-            out = self._run(self._networks.proposal, np.stack(level[part])).transpose(0, 2, 3, 1)
-            found = proposals(out, frames[part], scale=scale, threshold=PROPOSAL_THRESHOLD)
-            yield suppressed(found, LEVEL_IOU)
+            out = self._run(self._networks.proposal, _stacked(filled[part])).transpose(0, 2, 3, 1)
+            for level, its in zip(sheet.levels, sheet.maps(out), strict=True):
+                found = proposals(
+                    its, frames[part], scale=level.scale, threshold=PROPOSAL_THRESHOLD
+                )
+                yield suppressed(found, LEVEL_IOU)
 
     def _outputs(
         self, network: Network, frames: Integers, pixels: Integers, *, pictures: Sequence[Picture]
@@ -248,9 +281,20 @@ class HostCascade:
         out = [np.zeros((0, network.outputs), np.float32)]
         for start in range(0, len(frames), self._budget.crops):
             part = slice(start, start + self._budget.crops)
-            crops = _crops(pictures, frames[part], pixels[part], side=network.side_px)
+            crops = self._crops(pictures, frames[part], pixels[part], side=network.side_px)
             out.append(self._run(network, crops))
         return np.concatenate(out)
+
+    def _crops(
+        self, pictures: Sequence[Picture], frames: Integers, pixels: Integers, *, side: int
+    ) -> Pixels:
+        """(N, side, side, 3) crops of `pixels`, sorted by frame."""
+        parts: list[Any] = [
+            pictures[frame].crops(pixels[frames == frame], side=side, fidelity=self._fidelity)
+            for frame in np.unique(frames)
+        ]
+        crops: Pixels = np.concatenate(parts)
+        return crops
 
     def _run(self, network: Network, pixels: NDArray[np.generic]) -> Floats:
         """(N, H, W, 3) pixels through a network, in halves where memory runs out."""
@@ -260,29 +304,18 @@ class HostCascade:
             len(images),
         )
         # Torch's threads would copy large results, and then spin while others wait for a core.
-        out: Floats = np.concatenate([part.cpu().numpy() for part in parts])
-        return out
+        outs: list[Floats] = [part.cpu().numpy() for part in parts]
+        return outs[0] if len(outs) == 1 else np.concatenate(outs)
 
     def _run_batch(self, network: Network, images: torch.Tensor) -> torch.Tensor:
         return network.forward(images.to(self._device).permute(0, 3, 1, 2))
 
 
-@dataclass(frozen=True, slots=True)
-class Level:
-    """One of a pyramid's: its size, height and width in px, and the scale of its boxes."""
-
-    scale: float
-    size: tuple[int, int]
-
-
-def pyramid_levels(height: int, width: int, min_face_px: float) -> list[Level]:
-    """Those at which P-Net's 12 px look at faces of `min_face_px` and larger."""
-    scale = PROPOSAL_SIDE_PX / min_face_px
-    side_px, levels = min(height, width) * scale, []
-    while side_px >= PROPOSAL_SIDE_PX:
-        levels.append(Level(scale, (int(height * scale + 1), int(width * scale + 1))))
-        scale, side_px = scale * PYRAMID_FACTOR, side_px * PYRAMID_FACTOR
-    return levels
+def _stacked(pictures: Sequence[Pixels]) -> Pixels:
+    """(N, H, W, 3) of (H, W, 3) each; of one without a copy."""
+    several: list[Any] = [*pictures]
+    stacked: Pixels = several[0][None] if len(several) == 1 else np.stack(several)
+    return stacked
 
 
 def alike(
@@ -311,17 +344,3 @@ def picture_sizes(pictures: Sequence[Sized]) -> Integers:
     """(N, 2) widths and heights."""
     sizes = [(picture.width, picture.height) for picture in pictures]
     return np.array(sizes, np.int64).reshape(-1, 2)
-
-
-def _crops(pictures: Sequence[Picture], frames: Integers, pixels: Integers, *, side: int) -> Floats:
-    """(N, side, side, 3) crops of `pixels`, sorted by frame.
-
-    One picture's table of sums is kept at a time, for its crops in the next call perhaps.
-    """
-    parts = []
-    for frame in np.unique(frames):
-        for other in pictures:
-            if other is not pictures[frame]:
-                other.forget_sums()
-        parts.append(pictures[frame].crops(pixels[frames == frame], side=side))
-    return np.concatenate(parts)

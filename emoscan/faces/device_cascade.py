@@ -53,7 +53,7 @@ from emoscan.faces.device_boxes import (
 )
 from emoscan.faces.device_pyramid import Plan, levels_of, plan
 from emoscan.faces.networks import LANDMARK_NUMBERS, Network, Networks
-from emoscan.faces.resample import Resampling
+from emoscan.faces.resample import Fidelity
 from emoscan.graphs import Replayed
 from emoscan.lanes import Lane, in_lane, turn
 from emoscan.runtime import halving_on_out_of_memory, is_out_of_memory
@@ -124,10 +124,15 @@ class DeviceCascade:
 
     works_ahead = True
 
-    def __init__(self, networks: Networks, device: torch.device, resampling: Resampling) -> None:
+    def __init__(
+        self, networks: Networks, device: torch.device, fidelity: Fidelity | None = None
+    ) -> None:
+        """Raises ValueError for Fidelity.QUICK: a GPU looks at many candidates in one go."""
+        if fidelity is Fidelity.QUICK:
+            raise ValueError("On a device the cascade is stock's, or chained.")
         self._networks = networks
         self._device = device
-        self._resampling = resampling
+        self._fidelity = fidelity or Fidelity.CHAINED
         self._seen = Replayed(Lane.PICTURES, kept=KEPT_CASCADES)
         self._rooms: WeakKeyDictionary[Plan, Rooms] = WeakKeyDictionary()
         self._refinement, self._output = (
@@ -149,7 +154,7 @@ class DeviceCascade:
         """As `Cascade.start`: the device works while others do something else."""
         found = []
         for (height, width, min_face_px), places in alike(pictures, min_faces_px).items():
-            its_plan = plan(height, width, min_face_px, self._resampling, self._device)
+            its_plan = plan(height, width, min_face_px, self._fidelity, self._device)
             if its_plan.sizes:
                 its = [pictures[place] for place in places]
                 found.append((np.array(places), self._start_alike(its, its_plan, threshold)))
@@ -247,7 +252,7 @@ class DeviceCascade:
             out, sums = self._proposals(given, its_plan)
             found = _proposed_to_host(out, its_plan)
             looks = Looks(self._networks, picture_sizes(pictures), partial(_outputs, sums))
-            return looks.confirmed(found, threshold=threshold)
+            return looks.confirmed(found, threshold=threshold, spares=False)
 
 
 @dataclass(slots=True)

@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from emoscan.faces.candidates import PROPOSAL_STRIDE_PX
-from emoscan.faces.cascade import pyramid_levels
-from emoscan.faces.networks import PROPOSAL_SIDE_PX, places_along
-from emoscan.faces.resample import Resampling
+from emoscan.faces.networks import PROPOSAL_SIDE_PX, PROPOSAL_STRIDE_PX, places_along
+from emoscan.faces.pyramid import pyramid_levels
+from emoscan.faces.resample import Fidelity
 
 # Plans for so many sizes of pictures are remembered.
 KEPT_PLANS = 32
@@ -39,7 +38,7 @@ class Plan:
     enlarges: bool
     first: tuple[Taps, Taps]
     others: list[tuple[Taps, Taps]]
-    resampling: Resampling
+    fidelity: Fidelity
     ends: Tensor
     columns: Tensor
     scales: Tensor
@@ -58,7 +57,7 @@ class Plan:
 
 @lru_cache(KEPT_PLANS)
 def plan(
-    height: int, width: int, min_face_px: float, resampling: Resampling, device: torch.device
+    height: int, width: int, min_face_px: float, fidelity: Fidelity, device: torch.device
 ) -> Plan:
     """Of pictures of this size where faces from `min_face_px` on are looked for."""
     levels = pyramid_levels(height, width, min_face_px)
@@ -67,7 +66,7 @@ def plan(
     ends = torch.tensor([rows * columns for rows, columns in maps], dtype=torch.int64).cumsum(0)
     enlarges = bool(sizes) and (sizes[0][0] > height or sizes[0][1] > width)
     shares = _enlarging if enlarges else _shrinking
-    chained = sizes if resampling is Resampling.CHAINED else []
+    chained = sizes if fidelity is Fidelity.CHAINED else []
     return Plan(
         sizes=sizes,
         enlarges=enlarges,
@@ -79,7 +78,7 @@ def plan(
             (_linear(above[0], below[0], device), _linear(above[1], below[1], device))
             for above, below in pairwise(chained)
         ],
-        resampling=resampling,
+        fidelity=fidelity,
         ends=ends.to(device),
         columns=torch.tensor([columns for _, columns in maps], dtype=torch.int64).to(device),
         scales=torch.tensor([level.scale for level in levels], dtype=torch.float32).to(device),
@@ -88,7 +87,7 @@ def plan(
 
 def levels_of(planes: Tensor, its_plan: Plan) -> Iterator[Tensor]:
     """(B, 3, h, w) float32 levels, largest first, in 0..255, of (B, 3, H, W) uint8 pictures."""
-    if its_plan.resampling is Resampling.AREA:
+    if its_plan.fidelity is Fidelity.STOCK:
         for size in its_plan.sizes:
             yield functional.interpolate(planes.float(), size, mode="area")
         return

@@ -31,12 +31,12 @@ from emoscan.faces.cascade import (
 )
 from emoscan.faces.device_cascade import DeviceCascade
 from emoscan.faces.networks import LANDMARK_NUMBERS, load_networks
-from emoscan.faces.resample import Resampling
+from emoscan.faces.resample import Fidelity
 from emoscan.options import Backend, MinFace, ScanOptions
 from emoscan.runtime import Runtime
 from emoscan.types import NO_TRACK, Faces, Frame
 
-__all__ = ["FaceDetector", "Resampling"]
+__all__ = ["FaceDetector", "Fidelity"]
 
 # The square around one of O-Net's own boxes, as a share of its height, in which O-Net finds the
 # same box again: looks that start apart come together fastest.
@@ -48,7 +48,7 @@ SETTLED_IOU = 0.5
 
 
 class FaceDetector:
-    """Finds faces with MTCNN; all settings are facenet-pytorch's but for `resampling`.
+    """Finds faces with MTCNN; all settings are facenet-pytorch's but for `fidelity`.
 
     `threshold` is the least score that O-Net must give, `min_face` the least side that
     `detect_frames` looks for, `max_faces` how many of the largest are kept. On a CUDA device all
@@ -61,11 +61,11 @@ class FaceDetector:
         *,
         threshold: float = 0.7,
         min_face: MinFace | None = None,
-        resampling: Resampling = Resampling.CHAINED,
+        fidelity: Fidelity | None = None,
         max_faces: int | None = None,
     ) -> None:
         kind = DeviceCascade if runtime.keeps_pictures else HostCascade
-        self._cascade: Cascade[Any] = kind(load_networks(runtime), runtime.device, resampling)
+        self._cascade: Cascade[Any] = kind(load_networks(runtime), runtime.device, fidelity)
         # Whether two that ask it side by side have their answers sooner; torch shares out itself.
         self.gains_by_threads = runtime.backend is Backend.OPENVINO
         self.threshold = threshold

@@ -26,6 +26,8 @@ BOX_NUMBERS, LANDMARK_NUMBERS = 6, 16
 
 # The sides in px of what each looks at.
 PROPOSAL_SIDE_PX, REFINEMENT_SIDE_PX, OUTPUT_SIDE_PX = 12, 24, 48
+# From one place that P-Net looks at to the next.
+PROPOSAL_STRIDE_PX = 2
 
 Weights = Mapping[str, Tensor]
 

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from emoscan.faces import device_boxes, device_cascade
+from emoscan.faces.boxes import iou
 from emoscan.faces.candidates import (
     Candidates,
     not_inside_a_better,
@@ -28,7 +29,7 @@ from emoscan.faces.device_cascade import DeviceCascade, Rooms
 from emoscan.faces.device_pyramid import plan
 from emoscan.faces.mtcnn import FaceDetector
 from emoscan.faces.networks import Networks, load_networks, places_along
-from emoscan.faces.resample import Resampling
+from emoscan.faces.resample import Fidelity
 from emoscan.runtime import Runtime, choose_runtime
 from emoscan.types import Faces
 from tests.faces.test_mtcnn import MIN_FACE_PX, scenes
@@ -46,8 +47,8 @@ def detect(
     kind: type[Any], images: Sequence[NDArray[np.uint8]], min_faces_px: Sequence[float], **options
 ) -> list[Faces]:
     detector = FaceDetector(CPU, **options)
-    resampling = options.get("resampling", Resampling.CHAINED)
-    detector._cascade = kind(networks(), CPU.device, resampling)
+    fidelity = options.get("fidelity", Fidelity.CHAINED)
+    detector._cascade = kind(networks(), CPU.device, fidelity)
     return detector.detect(images, min_faces_px=min_faces_px)
 
 
@@ -58,12 +59,26 @@ def alike(a: Sequence[Faces], b: Sequence[Faces], *, atol: float = 1e-2) -> bool
     )
 
 
-@pytest.mark.parametrize("resampling", Resampling)
-def test_it_finds_the_same_in_pictures_of_several_sizes(resampling: Resampling) -> None:
+@pytest.mark.parametrize("fidelity", [Fidelity.STOCK, Fidelity.CHAINED])
+def test_it_finds_the_same_in_pictures_of_several_sizes(fidelity: Fidelity) -> None:
     sides = [MIN_FACE_PX, 60] * (len(scenes()) // 2)
-    host, device = (detect(kind, scenes(), sides, resampling=resampling) for kind in CASCADES)
+    host, device = (detect(kind, scenes(), sides, fidelity=fidelity) for kind in CASCADES)
     assert sum(map(len, host)) > 20
     assert alike(host, device)
+
+
+def test_it_is_not_quick() -> None:
+    with pytest.raises(ValueError, match="stock's, or chained"):
+        DeviceCascade(networks(), CPU.device, Fidelity.QUICK)
+
+
+def test_it_finds_the_faces_that_a_cpu_finds_quickly() -> None:
+    sides = [MIN_FACE_PX] * len(scenes())
+    quick = FaceDetector(CPU).detect(scenes(), min_faces_px=sides)
+    device = detect(DeviceCascade, scenes(), sides)
+    assert sum(map(len, quick)) > 20
+    for a, b in zip(quick, device, strict=True):
+        assert len(a) == len(b) == np.count_nonzero(iou(a.boxes, b.boxes) > 0.7)
 
 
 @pytest.mark.parametrize("least_px", [7.3, 11.5, 12])
@@ -123,7 +138,7 @@ def test_it_says_the_same_of_squares(name: str) -> None:
     frames = np.array([0, 0, 1])
     host, device = (
         getattr(cascade, name)(cascade.of_arrays(images), frames=frames, boxes=boxes)
-        for cascade in (kind(networks(), CPU.device, Resampling.CHAINED) for kind in CASCADES)
+        for cascade in (kind(networks(), CPU.device, Fidelity.CHAINED) for kind in CASCADES)
     )
     assert host.shape == device.shape
     assert np.allclose(host[:, 2:], device[:, 2:], atol=5e-3)
@@ -237,7 +252,7 @@ def test_what_has_no_room_is_found_step_by_step_and_has_room_next(
         return step_by_step(self, pictures, *settings)
 
     monkeypatch.setattr(DeviceCascade, "_find_step_by_step", counted)
-    cascade = DeviceCascade(networks(), CPU.device, Resampling.CHAINED)
+    cascade = DeviceCascade(networks(), CPU.device, Fidelity.CHAINED)
     detector = FaceDetector(CPU)
     detector._cascade = cascade
     sides = [MIN_FACE_PX] * len(images)
@@ -303,7 +318,7 @@ def test_batches_are_filled_up_to_few_sizes_within_what_may_be_at_once() -> None
 
 def test_a_plan_is_one_object_as_long_as_it_is_remembered() -> None:
     """Recordings are told by it, and read its tensors."""
-    first = plan(240, 320, 40, Resampling.CHAINED, CPU.device)
-    assert plan(240, 320, 40, Resampling.CHAINED, CPU.device) is first
-    assert plan(240, 321, 40, Resampling.CHAINED, CPU.device) != first
+    first = plan(240, 320, 40, Fidelity.CHAINED, CPU.device)
+    assert plan(240, 320, 40, Fidelity.CHAINED, CPU.device) is first
+    assert plan(240, 321, 40, Fidelity.CHAINED, CPU.device) != first
     assert hash(first) == object.__hash__(first)
