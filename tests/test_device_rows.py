@@ -7,7 +7,9 @@ import pytest
 
 import emoscan
 from emoscan.emotion.classifier import EmotionClassifier
+from emoscan.faces.cascade import HostCascade
 from emoscan.faces.mtcnn import FaceDetector
+from emoscan.faces.resample import Fidelity
 from emoscan.options import Backend, Precision, RunOptions, ScanOptions
 from emoscan.runtime import Runtime, choose_runtime
 from emoscan.timeline.records import FaceRecord
@@ -30,6 +32,8 @@ def places(records: list[FaceRecord]) -> list[tuple[object, ...]]:
 
 @pytest.mark.parametrize("stride", [1, 5])
 def test_rows_are_the_same(portrait_clip, monkeypatch, stride: int) -> None:
+    """As those of a CPU whose cascade is as thorough as a GPU's."""
+    monkeypatch.setattr(HostCascade, "default", Fidelity.CHAINED)
     host, device = (
         rows(portrait_clip, on_device=on_device, monkeypatch=monkeypatch, detector_stride=stride)
         for on_device in (False, True)

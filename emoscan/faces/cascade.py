@@ -166,16 +166,20 @@ class Looks:
 
 
 class HostCascade:
-    """Pictures and boxes in the main memory, resampled by OpenCV; networks wherever they are."""
+    """Pictures and boxes in the main memory, resampled by OpenCV; networks wherever they are.
+
+    Its `fidelity` is QUICK where nothing else is asked for.
+    """
 
     works_ahead = False
+    default = Fidelity.QUICK
 
     def __init__(
         self, networks: Networks, device: torch.device, fidelity: Fidelity | None = None
     ) -> None:
         self._networks = networks
         self._device = device
-        self._fidelity = fidelity or Fidelity.QUICK
+        self._fidelity = fidelity or self.default
         self._budget = CPU_BUDGET if device.type == "cpu" else GPU_BUDGET
 
     def pictures(self, frames: Sequence[Frame]) -> list[Picture]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import repeat
 from queue import SimpleQueue
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,9 @@ from emoscan.types import Faces, Frame, Unreadable
 # kept: one is looked at, one followed and one classified.
 BLOCK_FRAMES = 30
 BLOCK_PX = 2**25
+# The first block has fewer, and each of the next ones twice as many: the threads behind the first
+# have something to do sooner, and a quiet picture its long strides.
+FIRST_BLOCK_FRAMES = 8
 # A GPU that looks at every frame takes more: each of its looks takes the host about as long.
 AHEAD_FRAMES, AHEAD_PX = 60, 2**26
 
@@ -136,7 +140,7 @@ class FaceFollower:
             elif self._detector.works_ahead:
                 yield from self._find_ahead(items)
             else:
-                for _, block in _blocks(items, repeat(1), BLOCK_FRAMES, BLOCK_PX):
+                for _, block in _blocks(items, repeat(1), GROWING):
                     yield look_at(block, detect)
 
     def _find_ahead(self, items: Iterable[Item]) -> Iterator[list[Looked]]:
@@ -147,7 +151,7 @@ class FaceFollower:
         """
         begun: list[Callable[[], list[Looked]]] = []
         try:
-            for _, block in _blocks(items, repeat(1), AHEAD_FRAMES, AHEAD_PX):
+            for _, block in _blocks(items, repeat(1), AHEAD):
                 done = [begun.pop()()] if begun else []
                 try:
                     begun.append(_look_at(block, self._detector.start_frames))
@@ -256,7 +260,7 @@ class FaceFollower:
 def _detected(items: Iterable[Item], detect: Detect, strides: Iterator[int]) -> Generator[Detected]:
     """Blocks whose last frame is a key frame, to go on from."""
     last: Frame | None = None
-    for stride, block in _blocks(items, strides, BLOCK_FRAMES, BLOCK_PX):
+    for stride, block in _blocks(items, strides, GROWING):
         frames = [item for item in block if isinstance(item, Frame)]
         places = key_places(frames, last, stride=stride)
         found = detect([frames[place] for place, _ in places])
@@ -264,21 +268,34 @@ def _detected(items: Iterable[Item], detect: Detect, strides: Iterator[int]) -> 
         last = frames[-1] if frames else last
 
 
+class _Limits(NamedTuple):
+    """Of a block: frames of the first, which doubles up to `frames`, and pixels."""
+
+    first: int
+    frames: int
+    px: int
+
+
+GROWING = _Limits(FIRST_BLOCK_FRAMES, BLOCK_FRAMES, BLOCK_PX)
+AHEAD = _Limits(AHEAD_FRAMES, AHEAD_FRAMES, AHEAD_PX)
+
+
 def _blocks(
-    items: Iterable[Item], strides: Iterator[int], most: int, most_px: int
+    items: Iterable[Item], strides: Iterator[int], limits: _Limits
 ) -> Iterator[tuple[int, list[Item]]]:
-    """Of `most` frames and pixels, each with its stride, which is asked for when it begins."""
+    """Each with its stride, which is asked for when it begins."""
     block: list[Item] = []
     stride: int | None = None
+    wanted = limits.first
     for item in items:
         if not block:
             stride = next(strides, None)
         if stride is None:
             return
         block.append(item)
-        if len(block) >= _block_items(block, stride, most, most_px):
+        if len(block) >= _block_items(block, stride, wanted, limits):
             yield stride, block
-            block = []
+            block, wanted = [], min(2 * wanted, limits.frames)
     if block and stride:
         yield stride, block
 
@@ -332,17 +349,17 @@ def next_stride(stride: int, spans: Sequence[Span]) -> int:
     return longer if shift * longer / stride <= MAX_SHIFT else stride
 
 
-def _block_items(block: Sequence[Item], stride: int, most: int, most_px: int) -> int:
+def _block_items(block: Sequence[Item], stride: int, wanted: int, limits: _Limits) -> int:
     """A whole number of strides, or of spans where these are shorter, or as many as may be kept.
 
-    A block's last frame is a key frame: with a part of a stride behind the last whole one, more
-    frames would be key frames than are needed.
+    These are at most `wanted`, or one. A block's last frame is a key frame: with a part of a stride
+    behind the last whole one, more frames would be key frames than are needed.
     """
-    last = block[-1]
+    last, most = block[-1], limits.frames
     if isinstance(last, Frame):
-        most = min(most, most_px // (last.width * last.height))
+        most = min(most, limits.px // (last.width * last.height))
     step = _key_distance(block, stride)
-    return most // step * step or max(1, most)
+    return min(max(wanted, step), most) // step * step or max(1, most)
 
 
 def _key_distance(block: Sequence[Item], stride: int) -> int:

@@ -65,7 +65,7 @@ def load_networks(runtime: Runtime) -> Networks:
 
     def ready(name: str, layers: nn.Module, *, side_px: int, outputs: int) -> Network:
         _load(folder / name, layers)
-        example = torch.zeros(1, 3, side_px, side_px)
+        example = torch.zeros(1, 3, side_px, side_px, dtype=torch.uint8)
         return Network(made_ready(layers, example, runtime), side_px, outputs)
 
     proposal, refinement, output = _proposal_layers(), _refinement_layers(), _output_layers()

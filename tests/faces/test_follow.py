@@ -184,7 +184,7 @@ def test_faces_are_found_on_every_frame(truth: Truth, stride: int | None) -> Non
 def test_the_whole_detector_looks_at_key_frames_alone() -> None:
     detector = TrueDetector(STILL)
     found = follow(detector, [frame(index) for index in range(61)], 10)
-    assert detector.detected == [0, 1, 11, 21, 29, 39, 49, 59, 60]
+    assert detector.detected == [0, 1, 9, 19, 29, 39, 49, 59, 60]
     followed = [bool(looked.faces.followed.all()) for looked in found]
     assert [index for index, is_so in enumerate(followed) if not is_so] == detector.detected
 
@@ -217,9 +217,9 @@ def test_who_comes_and_who_goes_is_followed_from_the_key_frame_that_shows_them()
 
 
 def test_a_face_that_a_key_frame_misses_is_followed_over_it() -> None:
-    detector = TrueDetector(STILL, blind=[11])
+    detector = TrueDetector(STILL, blind=[9])
     found = follow(detector, [frame(index) for index in range(22)], 10)
-    assert [len(looked.faces) for looked in found] == [2] * 11 + [0] + [2] * 10
+    assert [len(looked.faces) for looked in found] == [2] * 9 + [0] + [2] * 12
 
 
 def test_who_is_shown_by_both_key_frames_needs_no_second_network() -> None:
@@ -232,15 +232,15 @@ def test_who_goes_is_followed_as_long_as_the_second_network_agrees() -> None:
     detector = TrueDetector(STILL, blind=range(12, 40), unconfirmed=[14])
     found = follow(detector, [frame(index) for index in range(22)], 10)
     assert [len(looked.faces) for looked in found] == [2] * 14 + [0] * 8
-    assert set(detector.asked) == {12, 13, 14}
+    assert set(detector.asked) == {10, 11, 12, 13, 14}
 
 
 @pytest.mark.parametrize(("score", "follows"), [(0.75, False), (0.85, True)])
 def test_who_comes_or_goes_has_to_be_surer(score: float, follows: bool) -> None:
-    detector = TrueDetector(STILL, blind=[11], score=score)
+    detector = TrueDetector(STILL, blind=[9], score=score)
     found = follow(detector, [frame(index) for index in range(22)], 10)
     counts = [len(looked.faces) for looked in found if isinstance(looked, LookedAt)]
-    assert counts[2:11] + counts[12:21] == [2 * follows] * 18
+    assert counts[2:9] + counts[10:19] == [2 * follows] * 16
 
 
 def test_who_stops_and_goes_is_followed() -> None:
@@ -360,41 +360,53 @@ def test_moving_portraits_are_followed_as_they_are_detected() -> None:
     detector = FaceDetector(choose_runtime("cpu"), min_face=MinFace(px=40))
     whole = [looked for block in FaceFollower(detector, stride=1).find(frames) for looked in block]
     some = [looked for block in FaceFollower(detector, stride=10).find(frames) for looked in block]
-    assert sum(bool(looked.faces.followed.any()) for looked in some) == 9
+    assert sum(bool(looked.faces.followed.any()) for looked in some) == 8
     for one, other in zip(whole, some, strict=True):
         assert len(one.faces) == len(other.faces) == 1
         assert one.faces.boxes[0] == pytest.approx(other.faces.boxes[0], abs=5)
         assert one.faces.landmarks[0] == pytest.approx(other.faces.landmarks[0], abs=4)
 
 
-@pytest.mark.parametrize(
-    ("works_ahead", "block", "begun"),
-    [(True, AHEAD_FRAMES, [2, 3, 4, 4]), (False, BLOCK_FRAMES, [1, 2, 3, 4])],
-)
+# How many frames blocks have where nothing is followed, by whether the next one is begun ahead.
+BLOCKS = [(True, [AHEAD_FRAMES] * 3), (False, [8, 16, BLOCK_FRAMES, BLOCK_FRAMES])]
+
+
+@pytest.mark.parametrize(("works_ahead", "sizes"), BLOCKS)
 def test_where_nothing_is_followed_a_gpu_begins_the_next_block_before_the_last_is_passed_on(
-    works_ahead: bool, block: int, begun: list[int]
+    works_ahead: bool, sizes: list[int]
 ) -> None:
     detector = TrueDetector(STILL, works_ahead=works_ahead)
-    frames = [frame(index) for index in range(3 * block + 5)]
+    frames = [frame(index) for index in range(sum(sizes) + 5)]
     found = FaceFollower(detector, stride=1).find(frames)  # type: ignore[arg-type]
     seen = list[int]()
-    for part, count in zip(found, begun, strict=True):
-        assert len(detector.started) == (count if works_ahead else 0)
-        assert works_ahead or len(detector.detected) == min(count * block, len(frames))
+    for place, (part, size) in enumerate(zip(found, [*sizes, 5], strict=True)):
+        begun = min(place + 2, len(sizes) + 1)
+        assert len(detector.started) == (begun if works_ahead else 0)
+        assert works_ahead or len(detector.detected) == len(seen) + size
+        assert len(part) == size
         seen += [looked.frame.index for looked in part if isinstance(looked, LookedAt)]
     assert seen == list(range(len(frames)))
 
 
-@pytest.mark.parametrize(("works_ahead", "block"), [(True, AHEAD_FRAMES), (False, BLOCK_FRAMES)])
-def test_an_error_comes_after_all_that_came_before_it(works_ahead: bool, block: int) -> None:
+@pytest.mark.parametrize("stride", [5, 10, 15, 20, None])
+def test_first_blocks_are_short(stride: int | None) -> None:
+    """But hold a stride at least."""
+    blocks = FaceFollower(TrueDetector(STILL), stride=stride).find(map(frame, range(120)))  # type: ignore[arg-type]
+    sizes = [len(block) for block in blocks]
+    assert sizes[0] == {5: 5, 10: 10, 15: 15, 20: 15, None: 5}[stride]
+    assert sizes[0] <= sizes[1] <= sizes[2] == BLOCK_FRAMES
+
+
+@pytest.mark.parametrize(("works_ahead", "sizes"), BLOCKS)
+def test_an_error_comes_after_all_that_came_before_it(works_ahead: bool, sizes: list[int]) -> None:
     detector = TrueDetector(STILL, works_ahead=works_ahead)
 
     def broken() -> Iterator[Frame]:
-        yield from (frame(index) for index in range(2 * block + 3))
+        yield from (frame(index) for index in range(sum(sizes[:2]) + 3))
         raise OSError("the disk is gone")
 
     found = FaceFollower(detector, stride=1).find(broken())  # type: ignore[arg-type]
-    assert [len(next(found)) for _ in range(2)] == [block] * 2
+    assert [len(next(found)) for _ in range(2)] == sizes[:2]
     with pytest.raises(OSError, match="gone"):
         next(found)
 
@@ -451,7 +463,7 @@ def test_two_threads_look_at_whole_pictures_while_a_third_follows() -> None:
     detect = detector.detect_frames
 
     def together(frames: Sequence[Frame]) -> list[Faces]:
-        if len(frames) > 1:
+        if len(frames) == 3:
             both.wait()
         looking.update({frame.index: threading.current_thread().name for frame in frames})
         return detect(frames)
