@@ -1,10 +1,12 @@
 """Work ahead of the consumer, in one thread or in several, by a bounded number of items."""
 
+import atexit
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+from weakref import WeakSet
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -23,12 +25,23 @@ def read_ahead(
     """
     ahead = _Ahead(items, depth, wake)
     # A daemon, for one that nobody ever stops must not keep the process from its exit.
+    _AT_WORK.add(ahead)
     thread = threading.Thread(target=ahead.produce, name="emoscan-read-ahead", daemon=True)
     try:
         thread.start()
         yield from ahead.consume()
     finally:
         _end(thread, ahead)
+
+
+_AT_WORK: "WeakSet[_Ahead[Any]]" = WeakSet()
+
+
+@atexit.register
+def _stop_all() -> None:
+    """While threads still run: whoever waits for a daemon later, as Python ends, waits for ever."""
+    for ahead in [*_AT_WORK]:
+        ahead.stop()
 
 
 # A thread that is done early has another item to go on with while a slower one holds up the rest.

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import replace
-from itertools import chain, groupby, takewhile
+from itertools import chain, takewhile
 from threading import Event, Lock
 
 from emoscan.ahead import read_ahead
@@ -109,9 +109,9 @@ class Analyzer:
         """
         uploads = UPLOADS.ahead(items, self.runtime.device)
         with closing(read_ahead(uploads, depth=UPLOADS_AHEAD)) as ahead:
-            yield from self._rows_of(
-                self._faces_of_video(chain.from_iterable(ahead), borders), tracker
-            )
+            blocks = self._faces_of_video(chain.from_iterable(ahead), borders)
+            with closing(blocks):
+                yield from self._rows_of(blocks, tracker, borders)
 
     def _rows(
         self, items: Iterable[Item], tracker: Tracker, borders: Sequence[int]
@@ -121,26 +121,25 @@ class Analyzer:
         looked_at = takewhile(lambda _: not stopped.is_set(), items)
         blocks = self._faces_of_video(looked_at, borders)
         with closing(read_ahead(blocks, depth=1, wake=stopped.set)) as ahead:
-            yield from self._rows_of(ahead, tracker)
-
-    def _rows_of(
-        self, blocks: Iterable[tuple[int, list[Looked]]], tracker: Tracker
-    ) -> Iterator[list[FaceRecord]]:
-        marked: int | None = None
-        for segment, block in blocks:
-            if segment != marked:
-                tracker.mark(segment)
-                marked = segment
-            yield self._classified([_tracked(looked, tracker) for looked in block])
+            yield from self._rows_of(ahead, tracker, borders)
 
     def _faces_of_video(
         self, items: Iterable[Item], borders: Sequence[int]
-    ) -> Iterator[tuple[int, list[Looked]]]:
-        """Blocks, each with the number of its segment."""
-        for number, segment in groupby(items, lambda item: bisect_right(borders, item.index)):
-            with closing(FaceFollower(self._detector, stride=self._stride).find(segment)) as found:
-                for block in found:
-                    yield number, block
+    ) -> Generator[list[Looked]]:
+        return FaceFollower(self._detector, stride=self._stride, borders=borders).find(items)
+
+    def _rows_of(
+        self, blocks: Iterable[list[Looked]], tracker: Tracker, borders: Sequence[int]
+    ) -> Iterator[list[FaceRecord]]:
+        marked: int | None = None
+        for block in blocks:
+            segment = bisect_right(borders, block[0].index)
+            if segment != marked:
+                tracker.mark(segment)
+                marked = segment
+            rows = self._classified([_tracked(looked, tracker) for looked in block])
+            del block  # or it would be kept until the next one is there
+            yield rows
 
     def photo_rows(self, items: Sequence[Item]) -> list[FaceRecord]:
         """Rows of one batch of photos, in their order; `photo_threads` threads may ask at once."""

@@ -41,8 +41,8 @@ def made_ready(network: nn.Module, example: Tensor, runtime: Runtime) -> Forward
     """The network in evaluation mode on the runtime's device, in its precision.
 
     The network is changed in place, and defines each batch norm right behind the convolution that
-    feeds it. `example` (N, C, H, W) is what it is called with first, float32 or uint8; any N goes, and
-    where the network allows it any H and W.
+    feeds it. `example` (N, C, H, W) is what it is called with first, float32 or uint8; any N goes,
+    and where the network allows it any H and W.
     """
     network.eval().requires_grad_(False)
     if runtime.backend is Backend.OPENVINO:

@@ -223,3 +223,27 @@ def test_mapped_waits_for_what_is_at_work_when_it_is_closed() -> None:
     with closing(mapped(slow, iter(range(100)), threads=2)) as results:
         assert next(results) == 0
     assert len(ended) <= 4
+
+
+def test_as_python_ends_all_threads_end_before_it_stops_them() -> None:
+    """Else whoever is closed later than that waits for one of them for ever."""
+    script = """
+import atexit
+import threading
+import time
+
+atexit.register(lambda: print(threading.active_count(), flush=True))  # the last to be called
+from emoscan.ahead import read_ahead
+
+def items():
+    while True:
+        time.sleep(0.02)
+        yield 7
+
+left = read_ahead(items(), depth=1)
+print(next(left), threading.active_count(), flush=True)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert (done.stdout, done.stderr) == ("7 2\n1\n", "")

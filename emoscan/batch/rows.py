@@ -55,7 +55,8 @@ def video_rows(
     first: int = 0,
 ) -> Iterator[Iterator[list[FaceRecord]]]:
     """Lists of rows of an open video from frame `first` on, each within one of its segments."""
-    depth = analyzer.frames_ahead(video.info.width, video.info.height)
+    size = video.info.width, video.info.height
+    depth = 0 if video.decodes_ahead else analyzer.frames_ahead(*size)
     frames = video.frames(options, first=first)
     with (
         closing(read_ahead(frames, depth=depth) if depth else frames) as items,

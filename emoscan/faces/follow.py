@@ -10,12 +10,13 @@ and where either is not the face is gone.
 """
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from itertools import repeat
+from itertools import groupby, repeat
 from queue import SimpleQueue
 from typing import NamedTuple
 
@@ -77,6 +78,11 @@ class LookedAt:
     frame: Frame
     faces: Faces
 
+    @property
+    def index(self) -> int:
+        """The frame's."""
+        return self.frame.index
+
 
 Looked = LookedAt | Unreadable
 
@@ -85,10 +91,12 @@ Detect = Callable[[Sequence[Frame]], list[Faces]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detected:
-    """A block, and its key frames with what the whole cascade finds there."""
+    """A block, its key frames with what the whole cascade finds there, and whether it starts a
+    segment."""
 
     items: list[Item]
     keys: list[Key]
+    starts: bool
 
 
 def look_at(
@@ -114,34 +122,54 @@ def _look_at(
 
 
 class FaceFollower:
-    """Finds the faces of one stretch of a video, whose frames come in order and once each.
+    """Finds the faces of a video, whose frames come in order and once each.
 
     `stride` is the distance of key frames, counted in frames that are looked at: 1 is the whole
-    cascade on every frame, None chooses by what moves. What is found depends on the frames alone.
+    cascade on every frame, None chooses by what moves. At each of the `borders`, indices of frames,
+    it starts anew: what is found in a segment depends on the frames of that alone.
     """
 
-    def __init__(self, detector: FaceDetector, *, stride: int | None = None) -> None:
+    def __init__(
+        self, detector: FaceDetector, *, stride: int | None = None, borders: Sequence[int] = ()
+    ) -> None:
         self._detector = detector
+        self._borders = borders
         self._fixed = stride is not None
-        self._stride = stride or FIRST_STRIDE
+        self._first_stride = stride or FIRST_STRIDE
+        self._start_anew()
+
+    def _start_anew(self) -> None:
+        self._stride = self._first_stride
         self._last_faces: Faces | None = None
         self._motions = unknown_motions(0)
 
     def find(self, items: Iterable[Item]) -> Generator[list[Looked]]:
-        """The items, a block after the other, the frames among them with their faces.
+        """The items, a block of one segment after the other, the frames with their faces.
 
         By OpenVINO two threads look at whole pictures, at half of a block's key frames each; where
-        faces are followed, they read the items and are a block ahead.
+        faces are followed, they read the items and are a block ahead. Threads are there for all of
+        the video: those of each segment would leave memory behind that others do not use.
         """
         with ThreadPoolExecutor(1, thread_name_prefix="emoscan-detect") as helper:
             detect = partial(self._detect, helper)
-            if self._stride > 1 or not self._fixed:
+            if self._first_stride > 1 or not self._fixed:
                 yield from self._find_following(items, detect)
             elif self._detector.works_ahead:
                 yield from self._find_ahead(items)
             else:
-                for _, block in _blocks(items, repeat(1), GROWING):
-                    yield look_at(block, detect)
+                for block in self._blocks(items, repeat(1), GROWING):
+                    yield look_at(block.items, detect)
+                    del block  # as below
+
+    def _blocks(
+        self, items: Iterable[Item], strides: Iterator[int], limits: "_Limits"
+    ) -> Iterator["_Block"]:
+        """Of each segment. For each a stride is asked for, but the first begins with the first."""
+        for _, segment in groupby(items, lambda item: bisect_right(self._borders, item.index)):
+            its_strides = (
+                stride if count else self._first_stride for count, stride in enumerate(strides)
+            )
+            yield from _blocks(segment, its_strides, limits)
 
     def _find_ahead(self, items: Iterable[Item]) -> Iterator[list[Looked]]:
         """The same, by a GPU that looks at the next block while this one is passed on.
@@ -151,10 +179,10 @@ class FaceFollower:
         """
         begun: list[Callable[[], list[Looked]]] = []
         try:
-            for _, block in _blocks(items, repeat(1), AHEAD):
+            for block in self._blocks(items, repeat(1), AHEAD):
                 done = [begun.pop()()] if begun else []
                 try:
-                    begun.append(_look_at(block, self._detector.start_frames))
+                    begun.append(_look_at(block.items, self._detector.start_frames))
                 finally:
                     yield from done
         except Exception:
@@ -166,14 +194,20 @@ class FaceFollower:
         # That of the next block, from who follows faces to who looks for them; None: no more.
         strides: SimpleQueue[int | None] = SimpleQueue()
         strides.put(self._stride)
-        blocks: Generator[Detected] = _detected(items, detect, iter(strides.get, None))
+        of_items = self._blocks(items, iter(strides.get, None), GROWING)
+        blocks: Generator[Detected] = _detected(of_items, detect)
         if self._detector.gains_by_threads:
             blocks = read_ahead(blocks, depth=1, wake=lambda: strides.put(None))
+
+        def followed(block: Detected) -> list[Looked]:
+            if block.starts:
+                self._start_anew()
+            spans = self._spans(block)
+            strides.put(self._stride)
+            return look_at(block.items, partial(self._faces_of, block.keys, spans))
+
         with closing(blocks):
-            for block in blocks:
-                spans = self._spans(block)
-                strides.put(self._stride)
-                yield look_at(block.items, partial(self._faces_of, block.keys, spans))
+            yield from map(followed, blocks)  # unlike a loop, it keeps no block until the next one
 
     def _detect(self, helper: ThreadPoolExecutor, frames: Sequence[Frame]) -> list[Faces]:
         """By the whole cascade; on a CPU the first half by the helper."""
@@ -257,15 +291,17 @@ class FaceFollower:
         return self._detector.faces(joined(found), followed=True)
 
 
-def _detected(items: Iterable[Item], detect: Detect, strides: Iterator[int]) -> Generator[Detected]:
-    """Blocks whose last frame is a key frame, to go on from."""
+def _detected(blocks: Iterable["_Block"], detect: Detect) -> Generator[Detected]:
+    """Of blocks whose last frame is a key frame, to go on from."""
     last: Frame | None = None
-    for stride, block in _blocks(items, strides, GROWING):
-        frames = [item for item in block if isinstance(item, Frame)]
-        places = key_places(frames, last, stride=stride)
+    for block in blocks:
+        frames = [item for item in block.items if isinstance(item, Frame)]
+        places = key_places(frames, None if block.starts else last, stride=block.stride)
         found = detect([frames[place] for place, _ in places])
-        yield Detected(block, [Key(*place, its) for place, its in zip(places, found, strict=True)])
-        last = frames[-1] if frames else last
+        keys = [Key(*place, its) for place, its in zip(places, found, strict=True)]
+        last = frames[-1] if frames else None if block.starts else last
+        yield Detected(block.items, keys, block.starts)
+        del block, frames  # or they would be kept until the next block is whole
 
 
 class _Limits(NamedTuple):
@@ -280,13 +316,19 @@ GROWING = _Limits(FIRST_BLOCK_FRAMES, BLOCK_FRAMES, BLOCK_PX)
 AHEAD = _Limits(AHEAD_FRAMES, AHEAD_FRAMES, AHEAD_PX)
 
 
-def _blocks(
-    items: Iterable[Item], strides: Iterator[int], limits: _Limits
-) -> Iterator[tuple[int, list[Item]]]:
+class _Block(NamedTuple):
+    """Items that are looked at together, and whether they are the first."""
+
+    stride: int
+    items: list[Item]
+    starts: bool
+
+
+def _blocks(items: Iterable[Item], strides: Iterator[int], limits: _Limits) -> Iterator[_Block]:
     """Each with its stride, which is asked for when it begins."""
     block: list[Item] = []
     stride: int | None = None
-    wanted = limits.first
+    wanted, starts = limits.first, True
     for item in items:
         if not block:
             stride = next(strides, None)
@@ -294,10 +336,10 @@ def _blocks(
             return
         block.append(item)
         if len(block) >= _block_items(block, stride, wanted, limits):
-            yield stride, block
-            block, wanted = [], min(2 * wanted, limits.frames)
+            yield _Block(stride, block, starts)
+            block, wanted, starts = [], min(2 * wanted, limits.frames), False
     if block and stride:
-        yield stride, block
+        yield _Block(stride, block, starts)
 
 
 def key_places(

@@ -28,12 +28,10 @@ from emoscan.types import Frame, Unreadable
 
 Message = dict[str, Any]
 
-# As many frames as fit into this many bytes have a slot each, within limits.
-MEMORY_BYTES = 256 * 2**20
-LEAST_SLOTS, MOST_SLOTS = 6, 64
-# So many slots the reader does not keep, however many frames it holds: one frame that is written,
-# one that is read, and one for the time in which either is late.
-RESERVE = 3
+# As many frames as fit into this many bytes have a slot each, within limits. Whoever follows faces
+# holds three blocks of frames, and some are decoded ahead.
+MEMORY_BYTES = 320 * 2**20
+LEAST_SLOTS, MOST_SLOTS = 6, 96
 PAGE_BYTES = 4096
 # Of memory that can be asked for: the largest pictures that are taken, in all of FFmpeg's threads,
 # fit, and what a machine has not is refused all the same.
@@ -111,13 +109,13 @@ class _Slots:
         self._returned = returned
         self._slot_bytes = 0
         self._first = 0
+        self._count = 0
         self._free: list[int] = []
 
     def put(self, pixels: Pixels) -> Message:
         """Write (H, W, 3) uint8 into a slot, waiting for one; what the reader has to know.
 
-        It may keep what lies there where `keep` says so, else it has to copy it: however many
-        frames it holds, there are slots to come back.
+        That is how many `slots` there are, too: of these it has to leave some.
         """
         if pixels.nbytes > self._slot_bytes:
             self._enlarge(pixels.nbytes)
@@ -129,7 +127,7 @@ class _Slots:
             "height": height,
             "offset": offset,
             "memory": len(self._memory),
-            "keep": len(self._free) >= RESERVE,
+            "slots": self._count,
         }
 
     def _enlarge(self, least_bytes: int) -> None:
@@ -139,7 +137,7 @@ class _Slots:
         first = len(self._memory)
         end = first + count * slot_bytes
         self._memory.grow(end)
-        self._slot_bytes, self._first = slot_bytes, first
+        self._slot_bytes, self._first, self._count = slot_bytes, first, count
         self._free = list(range(first, end, slot_bytes))
 
     def _take(self) -> int:

@@ -54,6 +54,9 @@ SILENCE_S = 60.0
 SKIPS_S = (0.0, 1.0, 10.0, 60.0)
 # So many processes may end with hardware, a driver's crash perhaps; then it is not used any more.
 MOST_ENDS_WITH_HARDWARE = 3
+# So many slots are left to the decoder, however many frames are held: one that it writes, one that
+# is read, and one for the time in which either is late.
+RESERVE = 3
 # Which of the options say what to decode.
 SAMPLING = ("fps", "every", "start_s", "end_s")
 
@@ -183,6 +186,8 @@ class ProcessVideo(VideoSource):
     that place; the frames between are unreadable, and `damage` says so. Where hardware decoded, a
     new one goes on in software first, and loses none.
     """
+
+    decodes_ahead = True
 
     def __init__(
         self,
@@ -400,12 +405,16 @@ class _Child:
         self._busy = False
 
     def take(self, answer: Message) -> Pixels:
-        """The pixels (H, W, 3) of an answer; their slot goes back with the last who holds them."""
+        """The pixels (H, W, 3) of an answer; their slot goes back with the last who holds them.
+
+        They are copied where few slots are left: whatever is held, the decoder goes on.
+        """
         self._memory.follow(answer["memory"])
         pixels = self._memory.lend(
             answer["offset"], width_px=answer["width"], height_px=answer["height"]
         )
-        return pixels if answer["keep"] else pixels.copy()
+        is_lent = self._memory.lent <= answer["slots"] - RESERVE
+        return pixels if is_lent else pixels.copy()
 
     def end(self) -> None:
         """Let it end if it is idle, else kill it."""

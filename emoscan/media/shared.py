@@ -72,6 +72,11 @@ class SharedMemory:
         self._lent[id(watch)] = (watch, offset)
         return np.frombuffer(memoryview(owner), np.uint8).reshape(height_px, width_px, 3)
 
+    @property
+    def lent(self) -> int:
+        """How many are lent that have not been told to be back."""
+        return len(self._lent)
+
     def returned(self) -> Iterator[int]:
         """The offsets of what was lent and is not held by anybody any more, each told once."""
         while not self._ended.empty():

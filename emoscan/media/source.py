@@ -59,8 +59,10 @@ class VideoSource(ABC):
     `damage` tells in sentences what was wrong with the range that the last iteration covered, so
     far while it goes on: () is a healthy file. `decoded_by` counts the frames that it gave by what
     decoded them, "software" or a device such as "cuda"; `note` is a sentence worth knowing about
-    that choice, None if there is none.
+    that choice, None if there is none. `decodes_ahead` tells whether it decodes while nobody asks.
     """
+
+    decodes_ahead = False
 
     def __init__(self, file: MediaFile, info: VideoInfo) -> None:
         self.file = file

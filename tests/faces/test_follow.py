@@ -1,8 +1,10 @@
 """Following: its logic with a detector that knows the truth, and itself on moving portraits."""
 
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain, pairwise
 
 import cv2
 import numpy as np
@@ -515,6 +517,67 @@ def test_what_fails_in_any_thread_is_raised_and_none_is_left(broken: str) -> Non
     with pytest.raises(RuntimeError, match="no memory left"):
         list(found)
     assert not set(threading.enumerate()) - before
+
+
+@pytest.mark.parametrize("works_ahead", [False, True])
+@pytest.mark.parametrize("threads", [False, True])
+@pytest.mark.parametrize("stride", [1, 10, None])
+def test_segments_are_as_if_they_were_alone(
+    stride: int | None, threads: bool, works_ahead: bool
+) -> None:
+    def detector() -> TrueDetector:
+        return TrueDetector(WAVING, threads=threads, works_ahead=works_ahead)
+
+    borders, frames = (70, 71, 160), [frame(index) for index in range(200)]
+    whole, parts = detector(), detector()
+    found = [*FaceFollower(whole, stride=stride, borders=borders).find(frames)]  # type: ignore[arg-type]
+    alone: list[list[LookedAt | Unreadable]] = []
+    for first, past in pairwise([0, *borders, len(frames)]):
+        alone += FaceFollower(parts, stride=stride).find(frames[first:past])  # type: ignore[arg-type]
+    assert sorted(whole.detected) == sorted(parts.detected)
+    assert [[looked.index for looked in block] for block in found] == [
+        [looked.index for looked in block] for block in alone
+    ]
+    for one, other in zip(chain(*found), chain(*alone), strict=True):
+        assert isinstance(one, LookedAt) and isinstance(other, LookedAt)
+        assert np.array_equal(one.faces.boxes, other.faces.boxes)
+        assert np.array_equal(one.faces.followed, other.faces.followed)
+
+
+def test_threads_are_there_for_all_segments() -> None:
+    """New ones would take new memory."""
+    names: set[int | None] = set()
+    detector = TrueDetector(STILL, threads=True)
+    detect = detector.detect_frames
+
+    def noted(frames: Sequence[Frame]) -> list[Faces]:
+        names.add(threading.get_ident())
+        return detect(frames)
+
+    detector.detect_frames = noted  # type: ignore[method-assign]
+    frames = (frame(index) for index in range(200))
+    list(FaceFollower(detector, borders=(50, 100, 150)).find(frames))  # type: ignore[arg-type]
+    assert len(names) == 2
+
+
+@pytest.mark.parametrize("stride", [1, 10, None])
+def test_no_more_frames_are_held_than_are_looked_at(stride: int | None) -> None:
+    """Of one thread: those of a block, which its caller has let go of when it asks for the next."""
+    held: list[weakref.ref[ArrayPicture]] = []
+    most = 0
+
+    def frames() -> Iterator[Frame]:
+        nonlocal most
+        for index in range(200):
+            most = max(most, sum(it() is not None for it in held))
+            new = frame(index)
+            held.append(weakref.ref(new.picture))  # type: ignore[arg-type]
+            yield new
+
+    for block in FaceFollower(TrueDetector(STILL), stride=stride).find(frames()):  # type: ignore[arg-type]
+        assert block
+        del block
+    assert BLOCK_FRAMES / 2 < most <= BLOCK_FRAMES + 3
 
 
 def test_blocks_without_frames_have_the_stride_of_before() -> None:

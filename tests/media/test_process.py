@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,9 @@ import emoscan.media.process
 from emoscan import RunOptions, ScanOptions
 from emoscan.errors import ChangedError, MediaError, MissingPartError
 from emoscan.events import FileFinished, FramesDone
+from emoscan.media.decoder import MOST_SLOTS
 from emoscan.media.find import MediaFile
-from emoscan.media.process import SKIPS_S, DecoderProcess
+from emoscan.media.process import RESERVE, SKIPS_S, DecoderProcess
 from emoscan.media.shared import SharedMemory
 from emoscan.media.video import open_video
 from emoscan.outcome import ProblemKind
@@ -115,6 +117,17 @@ def test_slots_come_back_when_nobody_holds_their_pixels(decoder, clip):
     assert np.allclose(seen, [level(index) for index in range(25)], atol=6)
 
 
+def test_pixels_are_copied_only_where_few_slots_are_left(decoder, clip):
+    """However far ahead the decoder is."""
+    with decoder.open(named(clip)) as video, closing(video.frames(ALL)) as frames:
+        held = [next(frames)]
+        time.sleep(0.5)  # for the decoder to be as far ahead as it can
+        held += islice(frames, MOST_SLOTS + 10)
+        copied = [frame.rgb().flags.owndata for frame in held]
+        first = MOST_SLOTS - RESERVE
+        assert copied == [index >= first for index in range(len(held))]
+
+
 def test_memory_tells_what_is_given_back():
     memory = SharedMemory()
     memory.grow(2 * 4096)
@@ -178,7 +191,7 @@ def test_a_process_that_is_killed_costs_some_frames_and_not_the_next_file(clip):
             items += frames
         lost = [item for item in items if isinstance(item, Unreadable)]
         assert [item.index for item in items] == list(range(FRAMES))
-        assert 5 <= lost[0].index <= 5 + 64 and 0 < len(lost) <= GOP  # there are 64 slots
+        assert 5 <= lost[0].index <= 5 + MOST_SLOTS and 0 < len(lost) <= GOP
         assert (lost[-1].index + 1) % GOP == 0
         assert lost[0].time_s == pytest.approx(lost[0].index / 25)
         assert video.damage == (
@@ -462,6 +475,7 @@ def test_it_ends_with_its_parent(clip, at_work):
     """That is killed, and so can say nothing any more."""
     code = f"""
 import pathlib, time
+from emoscan.media.decoder import MOST_SLOTS
 from emoscan.media.find import MediaFile
 from emoscan.media.process import DecoderProcess, ScanOptions
 process = DecoderProcess()
