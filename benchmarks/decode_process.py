@@ -56,7 +56,8 @@ def _frames_per_s(path: Path, open_source: OpenVideo, count: int) -> float:
     with open_source(MediaFile(path, path.name)) as video:
         options = ScanOptions(end_s=count / (video.info.frame_rate or 25))
         began = time.perf_counter()
-        frames = sum(1 for _ in read_ahead(video.frames(options), depth=DEPTH))
+        items = video.frames(options)
+        frames = sum(1 for _ in (items if video.decodes_ahead else read_ahead(items, depth=DEPTH)))
         return frames / (time.perf_counter() - began)
 
 

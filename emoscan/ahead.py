@@ -1,10 +1,13 @@
 """Work ahead of the consumer, in one thread or in several, by a bounded number of items."""
 
 import atexit
+import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 from weakref import WeakSet
 
@@ -24,8 +27,8 @@ def read_ahead(
     to stop, for one that waits within `items` for something that its consumer does.
     """
     ahead = _Ahead(items, depth, wake)
-    # A daemon, for one that nobody ever stops must not keep the process from its exit.
     _AT_WORK.add(ahead)
+    # A daemon: others Python waits for before anybody could stop them as it ends.
     thread = threading.Thread(target=ahead.produce, name="emoscan-read-ahead", daemon=True)
     try:
         thread.start()
@@ -34,14 +37,28 @@ def read_ahead(
         _end(thread, ahead)
 
 
+# Those whose threads have to be stopped as Python ends, and what that may take.
 _AT_WORK: "WeakSet[_Ahead[Any]]" = WeakSet()
+PATIENCE_S = 5.0
 
 
 @atexit.register
 def _stop_all() -> None:
-    """While threads still run: whoever waits for a daemon later, as Python ends, waits for ever."""
-    for ahead in [*_AT_WORK]:
-        ahead.stop()
+    """While threads still run: whoever waits for a daemon later, as Python ends, waits for ever.
+
+    One that hangs is left, and nobody waits for it any more. Whoever still reads gets an error.
+    """
+    waiting, until_s = list(_AT_WORK), time.monotonic() + PATIENCE_S
+    for ahead in waiting:
+        with suppress(Exception):
+            ahead.ask_to_stop()
+    for ahead in waiting:
+        ahead.wait_for_end(most_s=max(0.0, until_s - time.monotonic()))
+        ahead.is_left = True
+
+
+if hasattr(os, "register_at_fork"):  # the threads are not there in a process that was forked
+    os.register_at_fork(after_in_child=_AT_WORK.clear)
 
 
 # A thread that is done early has another item to go on with while a slower one holds up the rest.
@@ -78,7 +95,7 @@ def _end(thread: threading.Thread, ahead: "_Ahead[T]") -> None:
             interrupt = raised
         else:
             break
-    if thread.is_alive():
+    if thread.is_alive() and not ahead.is_left:
         thread.join()
     if interrupt is not None:
         raise interrupt
@@ -97,6 +114,7 @@ class _Ahead(Generic[T]):
         self.stopped = False
         self.finished = False
         self.error: BaseException | None = None
+        self.is_left = False
 
     def produce(self) -> None:
         """What the thread does."""
@@ -138,6 +156,8 @@ class _Ahead(Generic[T]):
             yield self._get()
         if self.error:
             raise self.error
+        if self.stopped:  # by `_stop_all`, for `_end` comes later: what came is not all there is
+            raise RuntimeError("Python ends while items are read ahead")
 
     def _has_item(self) -> bool:
         with self.changed:
@@ -155,10 +175,20 @@ class _Ahead(Generic[T]):
         This is waited for and not `Thread.join`, which takes a running thread for an ended one
         after an interrupt (Python 3.11 and 3.12).
         """
+        if self.is_left:
+            return
+        self.ask_to_stop()
+        self.wait_for_end()
+
+    def ask_to_stop(self) -> None:
+        """Have it make nothing more than what it is at."""
         with self.changed:
             self.stopped = True
             self.buffer.clear()
             self.changed.notify_all()
         self.wake()
+
+    def wait_for_end(self, *, most_s: float | None = None) -> None:
+        """Until the thread has ended what it is at, or for so long."""
         with self.changed:
-            self.changed.wait_for(lambda: self.finished or not self.begun)
+            self.changed.wait_for(lambda: self.finished or not self.begun, most_s)

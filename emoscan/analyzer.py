@@ -11,7 +11,7 @@ from emoscan.ahead import read_ahead
 from emoscan.emotion.checkpoint import LoadedCheckpoint, load_weights, require_ranges
 from emoscan.emotion.classifier import EmotionClassifier
 from emoscan.faces.follow import FaceFollower, Item, Looked, LookedAt, look_at
-from emoscan.faces.mtcnn import FaceDetector
+from emoscan.faces.mtcnn import FaceDetector, Fidelity
 from emoscan.faces.track import Tracker
 from emoscan.faces.view import NO_VIEW, view_of
 from emoscan.heap import give_back_memory
@@ -78,14 +78,10 @@ class Analyzer:
         """How many frames of this size make one batch: so many photos are analysed together."""
         return self._batch_size or self.runtime.batch_frames(width_px, height_px)
 
-    def frames_ahead(self, width_px: int, height_px: int) -> int:
-        """How many frames of this size are read ahead, in a thread of their own, for `video_rows`.
-
-        0 for a GPU: the thread that uploads them reads them, for one by one they would go from
-        thread to thread, each of which waits for Python.
-        """
-        ahead = 2 * self.batch_frames(width_px, height_px)
-        return 0 if self.runtime.keeps_pictures else ahead
+    @property
+    def fidelity(self) -> Fidelity:
+        """The detector's."""
+        return self._detector.fidelity
 
     def video_rows(
         self, items: Iterable[Item], tracker: Tracker, *, borders: Sequence[int] = ()

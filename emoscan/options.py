@@ -1,7 +1,8 @@
 """What a user can set, declared once: the command line builds its options from these fields.
 
 ScanOptions changes rows: it is recorded, hashed and compared. RunOptions says where and how the
-work is done; of it `device` and `backend` change rows by roundings, and are recorded as chosen.
+work is done; of it `device` and `backend` change rows, by roundings and on a GPU by another way of
+looking for faces, and are recorded as chosen.
 `hwaccel` changes no pixel of a healthy file: what each decoder gave is recorded all the same.
 """
 
@@ -333,7 +334,7 @@ class RunOptions:
     )
     batch_size: int | None = option(
         None,
-        "Photos analysed at once; twice as many frames of a video are read ahead, but for CUDA.",
+        "Photos analysed at once.",
         metavar="N",
     )
     hwaccel: str = option(

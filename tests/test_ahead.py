@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 import sys
@@ -223,6 +224,92 @@ def test_mapped_waits_for_what_is_at_work_when_it_is_closed() -> None:
     with closing(mapped(slow, iter(range(100)), threads=2)) as results:
         assert next(results) == 0
     assert len(ended) <= 4
+
+
+def test_a_thread_that_hangs_does_not_keep_python_from_its_end() -> None:
+    script = """
+import time
+import emoscan.ahead
+from emoscan.ahead import read_ahead
+
+emoscan.ahead.PATIENCE_S = 0.2
+
+def items():
+    yield 7
+    time.sleep(3600)
+
+left = read_ahead(items(), depth=1)
+print(next(left), flush=True)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert (done.stdout, done.stderr) == ("7\n", "")
+
+
+def test_whoever_reads_as_python_ends_is_told_that_it_is_not_all() -> None:
+    """A table would be taken for whole."""
+    script = """
+import atexit
+import threading
+import time
+
+@atexit.register  # called after those that are registered later
+def wait() -> None:
+    reader.join(20)
+
+from emoscan.ahead import read_ahead
+
+def items():
+    while True:
+        time.sleep(0.02)
+        yield 7
+
+def read():
+    try:
+        for _ in read_ahead(items(), depth=1):
+            begun.set()
+    except RuntimeError as error:
+        print(error, flush=True)
+    else:
+        print("all there is", flush=True)
+
+begun = threading.Event()
+reader = threading.Thread(target=read, daemon=True)
+reader.start()
+begun.wait()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert (done.stdout, done.stderr) == ("Python ends while items are read ahead\n", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_forked_process_waits_for_no_thread_of_its_parent() -> None:
+    script = """
+import os
+import sys
+import time
+from emoscan.ahead import read_ahead
+
+def items():
+    while True:
+        time.sleep(0.02)
+        yield 7
+
+left = read_ahead(items(), depth=1)
+next(left)
+child = os.fork()
+if not child:
+    sys.exit(3)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+left.close()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "3\n"
 
 
 def test_as_python_ends_all_threads_end_before_it_stops_them() -> None:

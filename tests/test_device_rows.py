@@ -1,13 +1,13 @@
 """Tables are the same where pictures stay on the device; here the device is the CPU."""
 
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
 
 import emoscan
 from emoscan.emotion.classifier import EmotionClassifier
-from emoscan.faces.cascade import HostCascade
 from emoscan.faces.mtcnn import FaceDetector
 from emoscan.faces.resample import Fidelity
 from emoscan.options import Backend, Precision, RunOptions, ScanOptions
@@ -33,7 +33,8 @@ def places(records: list[FaceRecord]) -> list[tuple[object, ...]]:
 @pytest.mark.parametrize("stride", [1, 5])
 def test_rows_are_the_same(portrait_clip, monkeypatch, stride: int) -> None:
     """As those of a CPU whose cascade is as thorough as a GPU's."""
-    monkeypatch.setattr(HostCascade, "default", Fidelity.CHAINED)
+    thorough = partial(FaceDetector, fidelity=Fidelity.CHAINED)
+    monkeypatch.setattr("emoscan.analyzer.FaceDetector", thorough)
     host, device = (
         rows(portrait_clip, on_device=on_device, monkeypatch=monkeypatch, detector_stride=stride)
         for on_device in (False, True)

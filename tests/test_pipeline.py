@@ -121,19 +121,6 @@ def test_what_loading_the_networks_took_is_given_back(monkeypatch) -> None:
     assert given_back == ["once"]
 
 
-def test_the_batch_size_changes_no_row(portrait_clip) -> None:
-    options = ScanOptions(start_s=0.6, end_s=1.4)
-    one, many = (
-        list(emoscan.analyze_video(portrait_clip, options, run=RunOptions(batch_size=size)))
-        for size in (1, 13)
-    )
-    assert [(r.frame, r.face, r.track, r.emotion) for r in one] == [
-        (r.frame, r.face, r.track, r.emotion) for r in many
-    ]
-    boxes = [[(r.x or 0, r.y or 0, r.happy or 0) for r in rows] for rows in (one, many)]
-    assert np.allclose(*boxes, atol=1e-2)
-
-
 def test_sampling_keeps_indices_and_times(portrait_clip, timeline) -> None:
     every = list(emoscan.analyze_video(portrait_clip, ScanOptions(every=10)))
     assert sorted({record.frame for record in every}) == [0, 10, 20, 30, 40]

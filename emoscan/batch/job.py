@@ -176,13 +176,17 @@ class Job(ABC):
 
         `auto` may be another one after an update, or on another machine.
         """
+        return self._about_making() | self._about_computing()
+
+    def _about_computing(self) -> dict[str, str]:
+        """What computes, in which numbers, and how near to stock MTCNN."""
         runtime = self._analyzer.runtime
-        how = {
+        return {
             "precision": runtime.precision.value,
             "detector_precision": runtime.detector_precision.value,
+            "detector_fidelity": self._analyzer.fidelity.value,
             "backend": runtime.backend.value,
         }
-        return self._about_making() | how
 
     def _about_making(self) -> dict[str, Any]:
         """What a table is told by beside its input, in its metadata."""
@@ -251,16 +255,14 @@ class Job(ABC):
 
     def _metadata(self, attempt: Attempt, about_media: Mapping[str, Any]) -> dict[str, Any]:
         """How the table was made, as its file records it."""
-        runtime = self._analyzer.runtime
-        return self._about_making() | {
+        return {
+            **self._about_making(),
+            **self._about_computing(),
             "emoscan_version": installed_version("emoscan"),
             "input": attempt.input_.as_dict() if attempt.input_ else None,
             "options": self._options.as_dict(),
             "run_options": self._run.as_dict(),
-            "device": runtime.device_name,
-            "precision": runtime.precision.value,
-            "detector_precision": runtime.detector_precision.value,
-            "backend": runtime.backend.value,
+            "device": self._analyzer.runtime.device_name,
             "versions": library_versions(),
             "media": dict(about_media),
         }

@@ -1,4 +1,4 @@
-"""From files to lists of rows: decoding in threads of its own, then `Analyzer`."""
+"""From files to lists of rows: decoding beside the analysis, then `Analyzer`."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -15,6 +15,8 @@ from emoscan.outcome import Problem, ProblemKind
 from emoscan.timeline.records import FaceRecord
 from emoscan.types import Frame, Unreadable
 
+# Where a video is decoded in this process, so many frames are read ahead, in a thread.
+AHEAD_PX = 2**24
 FULL = 1 + 1e-9  # shares such as 1/6 do not add up to 1 exactly
 
 
@@ -55,8 +57,8 @@ def video_rows(
     first: int = 0,
 ) -> Iterator[Iterator[list[FaceRecord]]]:
     """Lists of rows of an open video from frame `first` on, each within one of its segments."""
-    size = video.info.width, video.info.height
-    depth = 0 if video.decodes_ahead else analyzer.frames_ahead(*size)
+    frame_px = video.info.width * video.info.height
+    depth = 0 if video.decodes_ahead else max(1, AHEAD_PX // frame_px)
     frames = video.frames(options, first=first)
     with (
         closing(read_ahead(frames, depth=depth) if depth else frames) as items,

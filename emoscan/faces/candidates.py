@@ -5,8 +5,9 @@ inclusive pixels included, for equal boxes.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -74,6 +75,12 @@ def joined(parts: Sequence[Candidates]) -> Candidates:
         np.concatenate([part.offsets for part in parts])[order],
         np.concatenate([part.landmarks for part in parts])[order],
     )
+
+
+def by_frame(found: Candidates, count: int) -> Iterator[Candidates]:
+    """Those of each of so many frames."""
+    ends = np.searchsorted(found.frames, np.arange(count + 1))
+    return (found[start:end] for start, end in pairwise(ends))
 
 
 def face_scores(out: Floats) -> Floats:

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -21,6 +22,7 @@ from emoscan.faces.candidates import (
     Floats,
     Integers,
     best_of_each,
+    by_frame,
     joined,
     moved,
     no_candidates,
@@ -107,7 +109,7 @@ class Budget:
     """How much is computed at once, which bounds the memory.
 
     `frames_px` bounds the frames that go through the cascade together, `proposal_px` the pixels of
-    a level and `crops` the crops that go through a network together.
+    sheets, but for one that is larger, and `crops` the crops that go through a network together.
     """
 
     frames_px: int
@@ -148,10 +150,13 @@ class Looks:
         first = best_of_each(found, SAME_FACE_IOU)
         faces = self._faces(found[first], threshold)
         others = found[np.setdiff1d(np.arange(len(found)), first)]
-        lies_on = iou(others.boxes, faces.boxes) > SAME_FACE_IOU
-        lies_on &= others.frames[:, None] == faces.frames
-        left = others[np.flatnonzero(~lies_on.any(axis=1))]
-        return joined([faces, self._faces(left, threshold)]) if len(left) else faces
+        left = [
+            its[np.flatnonzero((iou(its.boxes, its_faces.boxes) <= SAME_FACE_IOU).all(axis=1))]
+            for its, its_faces in zip(
+                by_frame(others, len(self.sizes)), by_frame(faces, len(self.sizes)), strict=True
+            )
+        ]
+        return joined([faces, self._faces(joined(left), threshold)])
 
     def _faces(self, found: Candidates, threshold: float) -> Candidates:
         found = self._closer(self.networks.output, found)
@@ -166,20 +171,14 @@ class Looks:
 
 
 class HostCascade:
-    """Pictures and boxes in the main memory, resampled by OpenCV; networks wherever they are.
-
-    Its `fidelity` is QUICK where nothing else is asked for.
-    """
+    """Pictures and boxes in the main memory, resampled by OpenCV; networks wherever they are."""
 
     works_ahead = False
-    default = Fidelity.QUICK
 
-    def __init__(
-        self, networks: Networks, device: torch.device, fidelity: Fidelity | None = None
-    ) -> None:
+    def __init__(self, networks: Networks, device: torch.device, fidelity: Fidelity) -> None:
         self._networks = networks
         self._device = device
-        self._fidelity = fidelity or self.default
+        self._fidelity = fidelity
         self._budget = CPU_BUDGET if device.type == "cpu" else GPU_BUDGET
 
     def pictures(self, frames: Sequence[Frame]) -> list[Picture]:
@@ -252,16 +251,14 @@ class HostCascade:
     def _propose(self, pictures: Sequence[Picture], min_faces_px: Sequence[float]) -> Candidates:
         """P-Net on the pyramids of all pictures."""
         found = [no_candidates(outputs=BOX_NUMBERS)]
+        lay_out = on_few_sheets if self._fidelity is Fidelity.QUICK else one_each
         for (height, width, min_face_px), frames in alike(pictures, min_faces_px).items():
             levels = pyramid_levels(height, width, min_face_px)
             sizes = [level.size for level in levels]
-            pyramids = [pictures[frame].pyramid(sizes, self._fidelity) for frame in frames]
-            lay_out = on_few_sheets if self._fidelity is Fidelity.QUICK else one_each
-            first = 0
+            pyramids = [iter(pictures[frame].pyramid(sizes, self._fidelity)) for frame in frames]
             for sheet in lay_out(tuple(levels)):
-                part = slice(first, first := first + len(sheet.levels))
-                filled = [sheet.filled(pyramid[part]) for pyramid in pyramids]
-                found += self._propose_on(sheet, filled, np.array(frames))
+                its = [[*islice(pyramid, len(sheet.levels))] for pyramid in pyramids]
+                found += self._propose_on(sheet, [*map(sheet.filled, its)], np.array(frames))
         return suppressed(joined(found), FRAME_IOU)
 
     def _propose_on(

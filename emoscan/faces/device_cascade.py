@@ -1,9 +1,10 @@
 """MTCNN's cascade on a device where the pictures lie: nothing comes back but what is found.
 
-The steps, settings and whole gray levels are those of `cascade`; a box differs from the one that is
-found there by fractions of a pixel. All of it is one piece of work, in which each step has room for
-so many boxes a frame: it can be recorded, and the host waits once, for what is found. Where a frame
-needs more room, its batch is looked at step by step, and the next one has it.
+The steps, settings and whole gray levels are those of `cascade` with Fidelity.CHAINED; a box
+differs from the one that is found there by fractions of a pixel. All of it is one piece of work, in
+which each step has room for so many boxes a frame: it can be recorded, and the host waits once, for
+what is found. Where a frame needs more room, its batch is looked at step by step, and the next one
+has it.
 """
 
 from collections.abc import Callable, Sequence
@@ -124,15 +125,13 @@ class DeviceCascade:
 
     works_ahead = True
 
-    def __init__(
-        self, networks: Networks, device: torch.device, fidelity: Fidelity | None = None
-    ) -> None:
+    def __init__(self, networks: Networks, device: torch.device, fidelity: Fidelity) -> None:
         """Raises ValueError for Fidelity.QUICK: a GPU looks at many candidates in one go."""
         if fidelity is Fidelity.QUICK:
             raise ValueError("On a device the cascade is stock's, or chained.")
         self._networks = networks
         self._device = device
-        self._fidelity = fidelity or Fidelity.CHAINED
+        self._fidelity = fidelity
         self._seen = Replayed(Lane.PICTURES, kept=KEPT_CASCADES)
         self._rooms: WeakKeyDictionary[Plan, Rooms] = WeakKeyDictionary()
         self._refinement, self._output = (

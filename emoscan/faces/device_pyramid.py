@@ -1,6 +1,6 @@
 """The pyramids that P-Net looks at, on a device: what is resampled from where, and the pixels.
 
-To the bit what `resample` makes of each picture in the main memory.
+To the bit what `resample` makes of each picture in the main memory, but for Fidelity.QUICK.
 """
 
 import math

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby, repeat
+from itertools import repeat
 from queue import SimpleQueue
 from typing import NamedTuple
 
@@ -152,24 +152,20 @@ class FaceFollower:
         """
         with ThreadPoolExecutor(1, thread_name_prefix="emoscan-detect") as helper:
             detect = partial(self._detect, helper)
-            if self._first_stride > 1 or not self._fixed:
+            if self._first_stride > 1:
                 yield from self._find_following(items, detect)
             elif self._detector.works_ahead:
                 yield from self._find_ahead(items)
             else:
                 for block in self._blocks(items, repeat(1), GROWING):
                     yield look_at(block.items, detect)
-                    del block  # as below
+                    del block  # or it would be kept until the next one is whole
 
     def _blocks(
         self, items: Iterable[Item], strides: Iterator[int], limits: "_Limits"
     ) -> Iterator["_Block"]:
-        """Of each segment. For each a stride is asked for, but the first begins with the first."""
-        for _, segment in groupby(items, lambda item: bisect_right(self._borders, item.index)):
-            its_strides = (
-                stride if count else self._first_stride for count, stride in enumerate(strides)
-            )
-            yield from _blocks(segment, its_strides, limits)
+        first = self._first_stride
+        return _blocks(items, strides, limits, borders=self._borders, first_stride=first)
 
     def _find_ahead(self, items: Iterable[Item]) -> Iterator[list[Looked]]:
         """The same, by a GPU that looks at the next block while this one is passed on.
@@ -317,28 +313,41 @@ AHEAD = _Limits(AHEAD_FRAMES, AHEAD_FRAMES, AHEAD_PX)
 
 
 class _Block(NamedTuple):
-    """Items that are looked at together, and whether they are the first."""
+    """Items that are looked at together, and whether they are the first of their segment."""
 
     stride: int
     items: list[Item]
     starts: bool
 
 
-def _blocks(items: Iterable[Item], strides: Iterator[int], limits: _Limits) -> Iterator[_Block]:
-    """Each with its stride, which is asked for when it begins."""
+def _blocks(
+    items: Iterable[Item],
+    strides: Iterator[int],
+    limits: _Limits,
+    *,
+    borders: Sequence[int],
+    first_stride: int,
+) -> Iterator[_Block]:
+    """Each of one segment, and with the next of the strides, which is asked for when it begins.
+
+    A segment's first block has the first stride all the same. Where strides end, so do blocks.
+    """
     block: list[Item] = []
-    stride: int | None = None
-    wanted, starts = limits.first, True
+    segment, stride, wanted, starts = -1, first_stride, limits.first, True
     for item in items:
+        if (its_segment := bisect_right(borders, item.index)) != segment:
+            if block:
+                yield _Block(stride, block, starts)
+            block, segment, wanted, starts = [], its_segment, limits.first, True
         if not block:
-            stride = next(strides, None)
-        if stride is None:
-            return
+            if (chosen := next(strides, None)) is None:
+                return
+            stride = first_stride if starts else chosen
         block.append(item)
         if len(block) >= _block_items(block, stride, wanted, limits):
             yield _Block(stride, block, starts)
             block, wanted, starts = [], min(2 * wanted, limits.frames), False
-    if block and stride:
+    if block:
         yield _Block(stride, block, starts)
 
 

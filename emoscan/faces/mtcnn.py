@@ -1,9 +1,8 @@
 """Faces by MTCNN: what the cascade finds, with steady boxes, and what it says of known places."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from emoscan.faces.candidates import (
     Candidates,
     Floats,
     Integers,
+    by_frame,
     face_scores,
     landmark_points,
     moved,
@@ -64,8 +64,13 @@ class FaceDetector:
         fidelity: Fidelity | None = None,
         max_faces: int | None = None,
     ) -> None:
-        kind = DeviceCascade if runtime.keeps_pictures else HostCascade
-        self._cascade: Cascade[Any] = kind(load_networks(runtime), runtime.device, fidelity)
+        kind, default = (
+            (DeviceCascade, Fidelity.CHAINED)
+            if runtime.keeps_pictures
+            else (HostCascade, Fidelity.QUICK)
+        )
+        self.fidelity = fidelity or default
+        self._cascade: Cascade[Any] = kind(load_networks(runtime), runtime.device, self.fidelity)
         # Whether two that ask it side by side have their answers sooner; torch shares out itself.
         self.gains_by_threads = runtime.backend is Backend.OPENVINO
         self.threshold = threshold
@@ -115,7 +120,7 @@ class FaceDetector:
 
     @torch.inference_mode()
     def _found(self, begun: Callable[[], Candidates], count: int) -> list[Faces]:
-        return [self.faces(part, followed=False) for part in _by_frame(begun(), count)]
+        return [self.faces(part, followed=False) for part in by_frame(begun(), count)]
 
     def settled(self, pictures: Sequence[Sized], found: Sequence[Faces]) -> list[Faces]:
         """The faces of each picture with steady boxes and landmarks, by O-Net's next looks.
@@ -234,8 +239,3 @@ def _touches(boxes: Floats, pictures: Sequence[Sized], frames: Integers) -> NDAr
     ends = picture_sizes(pictures)[frames]
     touches: NDArray[np.bool_] = np.all((boxes[:, :2] < ends) & (boxes[:, 2:] > 0), axis=1)
     return touches & (boxes[:, 3] > boxes[:, 1])
-
-
-def _by_frame(found: Candidates, count: int) -> Iterator[Candidates]:
-    ends = np.searchsorted(found.frames, np.arange(count + 1))
-    return (found[start:end] for start, end in pairwise(ends))

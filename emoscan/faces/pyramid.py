@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emoscan.faces.networks import PROPOSAL_SIDE_PX, PROPOSAL_STRIDE_PX, places_along
-
-Pixels = NDArray[np.uint8] | NDArray[np.float32]
+from emoscan.faces.resample import Pixels
 
 # facenet-pytorch's, for equal boxes.
 PYRAMID_FACTOR = 0.709
@@ -75,23 +74,23 @@ class Sheet:
         return maps
 
 
-def one_each(levels: tuple[Level, ...]) -> list[Sheet]:
+def one_each(levels: tuple[Level, ...]) -> tuple[Sheet, ...]:
     """Each level on a sheet of its own."""
-    return [Sheet(level.size, (level,), ((0, 0),)) for level in levels]
+    return tuple(Sheet(level.size, (level,), ((0, 0),)) for level in levels)
 
 
 @lru_cache(KEPT_LAYOUTS)
-def on_few_sheets(levels: tuple[Level, ...]) -> list[Sheet]:
+def on_few_sheets(levels: tuple[Level, ...]) -> tuple[Sheet, ...]:
     """Large levels on sheets of their own, the rest of a pyramid on one; levels come largest first.
 
     A call of a network on another size than the last one costs as much as thousands of pixels.
     """
     large = sum(math.prod(level.size) > LARGE_LEVEL_PX for level in levels)
-    return one_each(levels[:large]) + ([_on_one(levels[large:])] if levels[large:] else [])
+    return one_each(levels[:large]) + ((_on_one(levels[large:]),) if levels[large:] else ())
 
 
 def _on_one(levels: tuple[Level, ...]) -> Sheet:
-    """A sheet as high as the first level, a tenth of which stays empty.
+    """A sheet as high as the first level, an eighth of which stays empty in the mean.
 
     Each level goes to the first room beside or below another one where it fits, or to the end.
     """

@@ -62,6 +62,7 @@ def program_facts(attrs: Mapping[Any, Any]) -> list[Fact]:
         ("Run by", shown(attrs.get("backend") or "")),
         ("Number format", shown(attrs.get("precision") or "")),
         ("The detector's", shown(attrs.get("detector_precision") or "")),
+        ("Its cascade", shown(attrs.get("detector_fidelity") or "")),
         ("Libraries", ", ".join(f"{shown(k)} {shown(v)}" for k, v in versions.items())),
     ]
     return [(name, value) for name, value in facts if value]

@@ -8,6 +8,7 @@ import numpy as np
 from emoscan.analyzer import _tracked
 from emoscan.emotion.checkpoint import load_weights
 from emoscan.faces.follow import LookedAt
+from emoscan.faces.mtcnn import Fidelity
 from emoscan.runtime import choose_runtime
 from emoscan.timeline.records import frame_records, unreadable_record
 from emoscan.types import NO_TRACK, Emotions, Faces, Unreadable
@@ -20,14 +21,12 @@ class QuickAnalyzer:
 
     def __init__(self, options, run) -> None:
         self.runtime = choose_runtime("cpu")
+        self.fidelity = Fidelity.QUICK
         self.classifier = load_weights(None)
         self.photo_threads = 2
 
     def batch_frames(self, width_px: int, height_px: int) -> int:
         return 1
-
-    def frames_ahead(self, width_px: int, height_px: int) -> int:
-        return 2
 
     def video_rows(self, items, tracker, *, borders=()):
         for number, segment in groupby(items, lambda item: bisect_right(borders, item.index)):

@@ -17,6 +17,7 @@ from emoscan.batch.manifest import State, read_manifests
 from emoscan.batch.status import read_status
 from emoscan.errors import OutputError, UsageError
 from emoscan.events import FileKept, FramesDone
+from emoscan.faces.mtcnn import Fidelity
 from emoscan.options import Precision
 from emoscan.timeline.writers import _FileTable
 from tests.batch.analyzers import QuickAnalyzer
@@ -100,8 +101,13 @@ def test_parts_of_another_run_are_not_taken_up(tmp_path, long_clip) -> None:
     assert rows(out).attrs["options"]["threshold"] == 0.8 and len(rows(out)) > FRAMES
 
 
-def test_parts_in_other_numbers_are_not_taken_up(tmp_path, long_clip, monkeypatch) -> None:
-    """As after an update by which `auto` is another precision."""
+@pytest.mark.parametrize(
+    ("name", "value"), [("precision", Precision.BF16), ("detector_fidelity", Fidelity.CHAINED)]
+)
+def test_parts_that_were_computed_otherwise_are_not_taken_up(
+    tmp_path, long_clip, monkeypatch, name: str, value: Precision | Fidelity
+) -> None:
+    """As after an update by which `auto` is another precision, or on a GPU."""
     out, begun = tmp_path / "t.parquet", list[int]()
     real = video_jobs.video_rows
 
@@ -109,16 +115,19 @@ def test_parts_in_other_numbers_are_not_taken_up(tmp_path, long_clip, monkeypatc
         begun.append(first)
         return real(*args, first=first, **kwargs)
 
-    class InHalves(QuickAnalyzer):
+    class Otherwise(QuickAnalyzer):
         def __init__(self, options, run) -> None:
             super().__init__(options, run)
-            self.runtime = replace(self.runtime, precision=Precision.BF16)
+            if isinstance(value, Fidelity):
+                self.fidelity = value
+            else:
+                self.runtime = replace(self.runtime, precision=value)
 
     scan_until_killed(long_clip, out, run=run_options(), blocks=8)
     monkeypatch.setattr(video_jobs, "video_rows", noted)
-    monkeypatch.setattr("emoscan.pipeline.Analyzer", InHalves)
+    monkeypatch.setattr("emoscan.pipeline.Analyzer", Otherwise)
     emoscan.scan(long_clip, out, run=run_options(resume=True))
-    assert begun == [0] and rows(out).attrs["precision"] == "bf16"
+    assert begun == [0] and rows(out).attrs[name] == value.value
 
 
 def test_a_damaged_part_is_done_again(tmp_path, long_clip) -> None:

@@ -1,6 +1,7 @@
 """Following: its logic with a detector that knows the truth, and itself on moving portraits."""
 
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -18,6 +19,7 @@ from emoscan.faces.follow import (
     BLOCK_FRAMES,
     BLOCK_PX,
     STRIDES,
+    Detected,
     FaceFollower,
     LookedAt,
     is_cut_between,
@@ -558,6 +560,26 @@ def test_threads_are_there_for_all_segments() -> None:
     frames = (frame(index) for index in range(200))
     list(FaceFollower(detector, borders=(50, 100, 150)).find(frames))  # type: ignore[arg-type]
     assert len(names) == 2
+
+
+def test_whoever_fails_does_not_have_the_rest_of_the_video_read() -> None:
+    detector, read = TrueDetector(STILL, threads=True), 0
+
+    def items() -> Iterator[Frame]:
+        nonlocal read
+        for read in range(1000):
+            yield frame(read)
+
+    class Failing(FaceFollower):
+        def _spans(self, block: Detected) -> list[Span]:
+            if block.items[0].index > 0:
+                time.sleep(0.1)  # for the thread that reads to be waiting for a stride
+                raise RuntimeError("no memory left")
+            return super()._spans(block)
+
+    with pytest.raises(RuntimeError, match="no memory left"):
+        list(Failing(detector, borders=(300, 600)).find(items()))  # type: ignore[arg-type]
+    assert read < 100
 
 
 @pytest.mark.parametrize("stride", [1, 10, None])

@@ -16,7 +16,7 @@ from skimage.data import astronaut
 
 from emoscan.errors import MissingPartError
 from emoscan.faces import cascade, networks
-from emoscan.faces.candidates import Candidates, not_inside_a_better
+from emoscan.faces.candidates import Candidates, joined, not_inside_a_better
 from emoscan.faces.cascade import HostCascade
 from emoscan.faces.mtcnn import FaceDetector, Fidelity
 from emoscan.faces.resample import Picture
@@ -203,6 +203,25 @@ def test_where_the_surest_is_no_face_those_beside_it_are_looked_at(first_is_a_fa
     assert seen == ([39, 199] if first_is_a_face else [39, 199, 51])
 
 
+def test_faces_of_another_picture_spare_no_look() -> None:
+    def outputs(network: Any, frames: NDArray[np.int64], pixels: NDArray[np.int64]) -> Any:
+        out = np.zeros((len(pixels), network.outputs), np.float32)
+        for row, frame, (x0, *_) in zip(out, frames, pixels, strict=True):
+            # O-Net sees no face in the second picture's surest candidate.
+            row[1] = -5 if (network.side_px == 48 and frame and x0 == 39) else 5 - x0 / 100
+        return out
+
+    boxes = [(40, 40, 79, 79), (52, 40, 91, 79)]
+    found = joined([candidates_at(boxes, [0.9, 0.8]) for _ in range(2)])
+    found = replace(found, frames=np.array([0, 0, 1, 1]))
+    looks = cascade.Looks(networks.load_networks(CPU), np.array([(640, 480)] * 2), outputs)
+    faces = looks.confirmed(found, threshold=0.7, spares=True)
+    assert [*zip(faces.frames.tolist(), faces.boxes[:, 0].tolist(), strict=True)] == [
+        (0, 40.0),
+        (1, 52.0),
+    ]
+
+
 def test_halves_its_batch_when_memory_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = detect(scenes()[:3])
     failures: list[int] = []
@@ -328,12 +347,15 @@ def test_faces_far_below_the_least_are_not_confirmed() -> None:
     assert not any(confirmed(4 * float(heights.max())))
 
 
-def test_threshold_is_that_of_the_last_network() -> None:
-    faces = detect([scenes()[3]])[0]
-    strict = FaceDetector(CPU, threshold=float(np.sort(faces.scores)[-2]) + 1e-6)
+@pytest.mark.parametrize("fidelity", [Fidelity.CHAINED, Fidelity.QUICK])
+def test_threshold_is_that_of_the_last_network(fidelity: Fidelity) -> None:
+    """Where it is quick, another look at the same face may reach it."""
+    faces = detect([scenes()[3]], fidelity)[0]
+    least = float(np.sort(faces.scores)[-2]) + 1e-6
+    strict = FaceDetector(CPU, threshold=least, fidelity=fidelity)
     kept = strict.detect([scenes()[3]], min_faces_px=[MIN_FACE_PX])[0]
-    assert len(kept) < len(faces)
-    assert (kept.scores > faces.scores.min()).all()
+    assert len(kept) < len(faces) or fidelity is Fidelity.QUICK
+    assert len(kept) and (kept.scores > least).all()
 
 
 def test_each_image_has_its_own_least_face() -> None:
@@ -398,6 +420,56 @@ def test_quick_crops_lie_where_they_are_asked_for(turned: bool) -> None:
         middles_px = first + (np.arange(24) + 0.5) * (past - first) / 24 - 0.5
         levels = crop[..., 0].mean(axis=1 if turned else 0)
         assert abs((levels - middles_px / 2).mean()) < 0.6
+
+
+def test_large_pictures_are_neither_copied_nor_handed_over_whole(monkeypatch) -> None:
+    """Before 5.0 OpenCV's warps took no side of 32,767 px."""
+    sides: list[int] = []
+    warp = cv2.warpAffine
+
+    def noted(pixels: Pixels, *settings: Any, **more: Any) -> Any:
+        sides.append(max(pixels.shape[:2]))
+        return warp(pixels, *settings, **more)
+
+    monkeypatch.setattr(cv2, "warpAffine", noted)
+    wide = Picture(np.random.default_rng(0).integers(0, 256, (120, 40_000, 3), np.uint8))
+    boxes = np.array([[39_900, 10, 39_924, 34], [39_880, 0, 40_000, 120], [5, 5, 95, 120]])
+    whole = wide.crops(boxes, side=24, fidelity=Fidelity.QUICK)
+    assert len(sides) == 3 and max(sides) <= 100 + 4
+    end = Picture(wide.pixels[:, 39_600:])
+    moved = end.crops(boxes[:2] - [39_600, 0, 39_600, 0], side=24, fidelity=Fidelity.QUICK)
+    assert np.array_equal(whole[:2], moved)
+    kept = sum(half.nbytes for half in wide._halves)
+    assert kept < 1.4 * wide.height * wide.width
+
+
+@pytest.mark.parametrize("size", [(480, 640), (481, 640), (479, 639), (63, 1279)])
+@pytest.mark.parametrize("share", [0.9, 0.55, 0.49, 0.26, 0.13])
+def test_quick_levels_are_nearly_averages_and_lie_where_those_do(
+    size: tuple[int, int], share: float
+) -> None:
+    height, width = size
+    rows, columns = np.mgrid[:height, :width]
+    waves = [np.sin(columns / 37 + rows / 53), np.sin(rows / 41), np.sin(columns / 61)]
+    pixels = (127 + 120 * np.stack(waves, axis=2)).astype(np.uint8)
+    level = int(height * share), int(width * share)
+    (quick,), (area,) = (
+        Picture(pixels).pyramid([level], fidelity)
+        for fidelity in (Fidelity.QUICK, Fidelity.CHAINED)
+    )
+    assert quick.shape == area.shape == (*level, 3)
+    differences = np.abs(quick.astype(int) - area.astype(int))
+    # At the edge what lies beyond is repeated, half a pixel of the half.
+    assert differences.mean() < 1 and differences[1:-1, 1:-1].max() <= 4
+
+
+def test_levels_come_from_halves_that_are_not_smaller() -> None:
+    picture = Picture(np.zeros((400, 600, 3), np.uint8))
+    for height in range(1, 401, 7):
+        picture.pyramid([(height, height * 3 // 2 or 1)], Fidelity.QUICK)
+        least = [half.shape[0] for half in picture._halves if half.shape[0] >= height]
+        assert len(picture._halves) == len(least)
+        picture.forget()
 
 
 def adaptive_averages(picture: Pixels, box: NDArray[np.int64], side: int) -> NDArray[np.float32]:

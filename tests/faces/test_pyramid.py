@@ -8,7 +8,7 @@ import torch
 
 from emoscan.faces import pyramid
 from emoscan.faces.networks import Network, load_networks
-from emoscan.faces.pyramid import Sheet, on_few_sheets, one_each, pyramid_levels
+from emoscan.faces.pyramid import Level, Sheet, on_few_sheets, one_each, pyramid_levels
 from emoscan.runtime import choose_runtime
 
 SIZES = [(720, 1280), (1080, 1920), (512, 512), (384, 381), (41, 1000), (1000, 41), (2048, 1638)]
@@ -41,7 +41,7 @@ def test_large_levels_lie_alone() -> None:
 
 
 def test_no_levels_need_no_sheet() -> None:
-    assert on_few_sheets(()) == one_each(()) == []
+    assert on_few_sheets(()) == one_each(()) == ()
 
 
 def proposal() -> Network:
@@ -73,10 +73,13 @@ def test_p_net_says_of_a_sheet_what_it_says_of_each_level(size: tuple[int, int])
 
 
 def test_where_a_side_is_odd_its_end_is_repeated() -> None:
-    (sheet,) = on_few_sheets(tuple(pyramid_levels(15, 13, 12)))
-    pixels = np.arange(16 * 14 * 3, dtype=np.uint8).reshape(16, 14, 3)[: sheet.levels[0].size[0]]
-    pixels = np.ascontiguousarray(pixels[:, : sheet.levels[0].size[1]])
-    height, width = pixels.shape[:2]
-    filled = sheet.filled([pixels])
-    assert np.array_equal(filled[:height, :width], pixels)
-    assert np.array_equal(filled, np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), "edge"))
+    levels = (Level(1.0, (15, 13)), Level(0.5, (13, 14)))
+    sheet = Sheet((16, 40), levels, ((0, 0), (2, 20)))
+    first, second = (
+        np.random.default_rng(seed).integers(1, 256, (*level.size, 3), np.uint8)
+        for seed, level in enumerate(levels)
+    )
+    filled = sheet.filled([first, second])
+    assert np.array_equal(filled[:, :14], np.pad(first, ((0, 1), (0, 1), (0, 0)), "edge"))
+    assert np.array_equal(filled[2:, 20:34], np.pad(second, ((0, 1), (0, 0), (0, 0)), "edge"))
+    assert not filled[:, 14:20].any() and not filled[:, 34:].any()

@@ -475,7 +475,6 @@ def test_it_ends_with_its_parent(clip, at_work):
     """That is killed, and so can say nothing any more."""
     code = f"""
 import pathlib, time
-from emoscan.media.decoder import MOST_SLOTS
 from emoscan.media.find import MediaFile
 from emoscan.media.process import DecoderProcess, ScanOptions
 process = DecoderProcess()
