@@ -157,11 +157,11 @@ class FaceFollower:
             elif self._detector.works_ahead:
                 yield from self._find_ahead(items)
             else:
-                for block in self._blocks(items, repeat(1), GROWING):
+                for block in self._in_blocks(items, repeat(1), GROWING):
                     yield look_at(block.items, detect)
                     del block  # or it would be kept until the next one is whole
 
-    def _blocks(
+    def _in_blocks(
         self, items: Iterable[Item], strides: Iterator[int], limits: "_Limits"
     ) -> Iterator["_Block"]:
         first = self._first_stride
@@ -175,7 +175,7 @@ class FaceFollower:
         """
         begun: list[Callable[[], list[Looked]]] = []
         try:
-            for block in self._blocks(items, repeat(1), AHEAD):
+            for block in self._in_blocks(items, repeat(1), AHEAD):
                 done = [begun.pop()()] if begun else []
                 try:
                     begun.append(_look_at(block.items, self._detector.start_frames))
@@ -190,7 +190,7 @@ class FaceFollower:
         # That of the next block, from who follows faces to who looks for them; None: no more.
         strides: SimpleQueue[int | None] = SimpleQueue()
         strides.put(self._stride)
-        of_items = self._blocks(items, iter(strides.get, None), GROWING)
+        of_items = self._in_blocks(items, iter(strides.get, None), GROWING)
         blocks: Generator[Detected] = _detected(of_items, detect)
         if self._detector.gains_by_threads:
             blocks = read_ahead(blocks, depth=1, wake=lambda: strides.put(None))
