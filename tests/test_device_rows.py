@@ -1,7 +1,6 @@
 """Tables are the same where pictures stay on the device; here the device is the CPU."""
 
 import threading
-from functools import partial
 
 import numpy as np
 import pytest
@@ -9,7 +8,6 @@ import pytest
 import emoscan
 from emoscan.emotion.classifier import EmotionClassifier
 from emoscan.faces.mtcnn import FaceDetector
-from emoscan.faces.resample import Fidelity
 from emoscan.options import Backend, Precision, RunOptions, ScanOptions
 from emoscan.runtime import Runtime, choose_runtime
 from emoscan.timeline.records import FaceRecord
@@ -30,11 +28,21 @@ def places(records: list[FaceRecord]) -> list[tuple[object, ...]]:
     return [(row.frame, row.status, row.face, row.track, row.origin) for row in records]
 
 
+def assert_boxes_are_alike(pairs: list[tuple[FaceRecord, FaceRecord]]) -> None:
+    """Nearly all to hundredths of a pixel.
+
+    Of places where P-Net sees a face, some are equally sure but for the last bit: O-Net's looks
+    that begin at another one end elsewhere, once by 2 px of a face of 130 px.
+    """
+    sides = ("x", "y", "width", "height")
+    away = np.abs([[getattr(a, side) - getattr(b, side) for side in sides] for a, b in pairs])
+    assert np.median(away) < 0.01 and np.quantile(away, 0.95) < 0.5
+    heights = np.array([a.height for a, _ in pairs])
+    assert (away < 0.05 * heights[:, None]).all()
+
+
 @pytest.mark.parametrize("stride", [1, 5])
 def test_rows_are_the_same(portrait_clip, monkeypatch, stride: int) -> None:
-    """As those of a CPU whose cascade is as thorough as a GPU's."""
-    thorough = partial(FaceDetector, fidelity=Fidelity.CHAINED)
-    monkeypatch.setattr("emoscan.analyzer.FaceDetector", thorough)
     host, device = (
         rows(portrait_clip, on_device=on_device, monkeypatch=monkeypatch, detector_stride=stride)
         for on_device in (False, True)
@@ -42,11 +50,8 @@ def test_rows_are_the_same(portrait_clip, monkeypatch, stride: int) -> None:
     assert places(host) == places(device)
     faces = [pair for pair in zip(host, device, strict=True) if pair[0].x is not None]
     assert len(faces) > 40
-    for a, b in faces:
-        assert (a.x, a.y, a.width, a.height) == pytest.approx(
-            (b.x, b.y, b.width, b.height), abs=0.5
-        )
-        assert a.confidence == pytest.approx(b.confidence, abs=0.05)
+    assert_boxes_are_alike(faces)
+    assert all(a.confidence == pytest.approx(b.confidence, abs=0.05) for a, b in faces)
     assert np.mean([a.emotion == b.emotion for a, b in faces]) > 0.95
 
 

@@ -23,6 +23,7 @@ from emoscan.types import Faces, Frame
 from emoscan.uploads import TOGETHER, Uploads, on_its_way_back, upload
 from tests.faces.test_device_cascade import alike
 from tests.faces.test_mtcnn import MIN_FACE_PX, iou, scenes
+from tests.test_device_rows import assert_boxes_are_alike
 
 pytestmark = pytest.mark.skipif(
     not (os.environ.get("EMOSCAN_TEST_GPU") and torch.cuda.is_available()),
@@ -43,7 +44,7 @@ def share_alike(a: list[Faces], b: list[Faces]) -> float:
     return 2 * pairs / (sum(map(len, a)) + sum(map(len, b)))
 
 
-@pytest.mark.parametrize("fidelity", [Fidelity.STOCK, Fidelity.CHAINED])
+@pytest.mark.parametrize("fidelity", Fidelity)
 def test_it_finds_what_the_cpu_finds(fidelity: Fidelity) -> None:
     host = FaceDetector(choose_runtime("cpu"), fidelity=fidelity)
     device = FaceDetector(choose_runtime("cuda"), fidelity=fidelity)
@@ -193,7 +194,7 @@ def test_tables_are_those_of_the_cpu(portrait_clip, stride: int) -> None:
         (r.frame, r.face, r.track) for r in device
     ]
     faces = [pair for pair in zip(host, device, strict=True) if pair[0].x is not None]
-    assert all(a.x == pytest.approx(b.x, abs=0.5) for a, b in faces)
+    assert_boxes_are_alike(faces)
     assert np.mean([a.emotion == b.emotion for a, b in faces]) > 0.95
 
 

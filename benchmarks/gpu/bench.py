@@ -37,10 +37,10 @@ class Effort:
     seen: int = 360
     seen_first: int = 1440
     plain_frames: int = 32
-    frames_s: float = 50
+    frames_s: float = 80
     batches: tuple[int, ...] = (64, 256, 1024, 4096, 16384)
     batch_s: float = 0.2
-    files_s: float = 95
+    files_s: float = 170
     streams: tuple[int, ...] = (1, 16)
     shards: int = 4
     stream_s: float = 6

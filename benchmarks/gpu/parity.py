@@ -12,7 +12,7 @@ from benchmarks.gpu.bench import Bench, Deadline
 from benchmarks.speed.quality import matched_pairs
 from emoscan.emotion.classifier import EmotionClassifier
 from emoscan.emotion.crop import crop_faces
-from emoscan.faces.mtcnn import FaceDetector, Fidelity
+from emoscan.faces.mtcnn import FaceDetector
 from emoscan.runtime import Runtime, choose_runtime, serving_runtime
 from emoscan.types import Faces, Frame
 
@@ -29,10 +29,10 @@ class Seen:
 
 
 class Eyes:
-    """A detector, which works as on a GPU, and a classifier on one device."""
+    """A detector and a classifier on one device."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self.detector = FaceDetector(runtime, fidelity=Fidelity.CHAINED)
+        self.detector = FaceDetector(runtime)
         self.classifier = EmotionClassifier(runtime)
 
     def look(self, frames: list[Frame]) -> Seen:

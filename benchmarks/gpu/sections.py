@@ -17,7 +17,7 @@ SECTIONS = {
 # Of the results, where a section fills another part than the one of its name.
 PARTS = {"machine": ("machine", "versions", "rates")}
 # A section whose process takes longer is ended: a device may hang for ever.
-MOST_S = {"machine": 60, "frames": 120, "classifier": 90, "files": 180, "parity": 120}
+MOST_S = {"machine": 60, "frames": 160, "classifier": 90, "files": 270, "parity": 120}
 
 
 def section(name: str) -> Callable[[Bench], None]:

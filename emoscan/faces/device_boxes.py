@@ -108,11 +108,20 @@ def greedy(
     `suppresses` says of some of the frames, (b, K, K), whether the second of two boxes, if it is
     kept, leaves no room for the first: only those before it count.
     """
-    step = max(1, MOST_PAIRS // filled.shape[1] ** 2)
-    parts = [slice(first, first + step) for first in range(0, len(filled), step)]
-    found = [_greedy(filled[part], suppresses(part), rounds=rounds) for part in parts]
+    found = [_greedy(filled[part], suppresses(part), rounds=rounds) for part in _parts(filled)]
     kept, settled = zip(*found, strict=True)
     return torch.cat(kept), torch.stack(settled).all()
+
+
+def beside_any(chosen: Tensor, overlaps: Callable[[slice], Tensor]) -> Tensor:
+    """(B, K) which boxes overlap any of the `chosen` ones, (B, K), by (b, K, K) of some frames."""
+    return torch.cat([(overlaps(part) & chosen[part, None]).any(2) for part in _parts(chosen)])
+
+
+def _parts(filled: Tensor) -> list[slice]:
+    """Frames of (B, K) whose pairs of boxes are compared at once."""
+    step = max(1, MOST_PAIRS // filled.shape[1] ** 2)
+    return [slice(first, first + step) for first in range(0, len(filled), step)]
 
 
 def _greedy(filled: Tensor, suppresses: Tensor, *, rounds: int) -> tuple[Tensor, Tensor]:

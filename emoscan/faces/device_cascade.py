@@ -1,10 +1,9 @@
 """MTCNN's cascade on a device where the pictures lie: nothing comes back but what is found.
 
-The steps, settings and whole gray levels are those of `cascade` with Fidelity.CHAINED; a box
-differs from the one that is found there by fractions of a pixel. All of it is one piece of work, in
-which each step has room for so many boxes a frame: it can be recorded, and the host waits once, for
-what is found. Where a frame needs more room, its batch is looked at step by step, and the next one
-has it.
+The steps, settings and whole gray levels are those of `cascade`; a box differs from the one that is
+found there by fractions of a pixel. All of it is one piece of work, in which each step has room for
+so many boxes a frame: it can be recorded, and the host waits once, for what is found. Where a frame
+needs more room, its batch is looked at step by step, and the next one has it.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +16,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from emoscan.device_squares import SquareViewer
 from emoscan.faces.candidates import (
@@ -38,12 +36,14 @@ from emoscan.faces.cascade import (
     PROPOSAL_THRESHOLD,
     REFINEMENT_IOU,
     REFINEMENT_THRESHOLD,
+    SAME_FACE_IOU,
     Looks,
     alike,
     picture_sizes,
 )
 from emoscan.faces.device_boxes import (
     Slots,
+    beside_any,
     face_scores,
     first_places,
     greedy,
@@ -52,7 +52,8 @@ from emoscan.faces.device_boxes import (
     shares_of_smaller,
     squares,
 )
-from emoscan.faces.device_pyramid import Plan, levels_of, plan
+from emoscan.faces.device_pyramid import Plan, plan
+from emoscan.faces.device_resample import Resampled, resampled
 from emoscan.faces.networks import LANDMARK_NUMBERS, Network, Networks
 from emoscan.faces.resample import Fidelity
 from emoscan.graphs import Replayed
@@ -62,8 +63,8 @@ from emoscan.types import Frame
 from emoscan.uploads import UPLOADS, Upload, on_its_way_back, to_device
 
 # Recordings of what is done with whole pictures are kept, for so many shapes of batches: each keeps
-# its pictures, its sums and what P-Net says, 15 to 30 bytes a pixel. Batches are filled up to these
-# numbers of frames.
+# its pictures, their halves and what P-Net says, 15 to 30 bytes a pixel. Batches are filled up to
+# these numbers of frames.
 KEPT_CASCADES = 4
 FRAMES = (1, 2, 4, 8, 12, 16, 30)
 # Rather than in two, a batch is looked at in one that is so many times as large.
@@ -126,9 +127,6 @@ class DeviceCascade:
     works_ahead = True
 
     def __init__(self, networks: Networks, device: torch.device, fidelity: Fidelity) -> None:
-        """Raises ValueError for Fidelity.QUICK: a GPU looks at many candidates in one go."""
-        if fidelity is Fidelity.QUICK:
-            raise ValueError("On a device the cascade is stock's, or chained.")
         self._networks = networks
         self._device = device
         self._fidelity = fidelity
@@ -221,26 +219,26 @@ class DeviceCascade:
 
     def _see(self, pixels: Tensor, its_plan: Plan, threshold: float, rooms: Rooms) -> tuple[Tensor]:
         """Of (B, H, W, 3) pictures what `_read` reads."""
-        steps = _Steps()
-        out, sums = self._proposals(pixels, its_plan)
-        found = steps.proposed(out, its_plan, room=rooms.proposals)
+        steps, pictures = _Steps(), resampled(pixels, its_plan)
+        found = steps.proposed(self._proposals(pictures), its_plan, room=rooms.proposals)
         found = steps.packed(found, rooms.refinements)
         boxes = squares(found.moved(inclusive_px=0))
-        found = _look_closer(self._networks.refinement, sums, boxes, found.filled)
-        found = steps.refined(found)
-        found = steps.packed(found, rooms.outputs)
-        boxes = squares(found.moved(inclusive_px=1))
-        found = _look_closer(self._networks.output, sums, boxes, found.filled)
+        found = _look_closer(self._networks.refinement, pictures, boxes, found.filled)
+        found = steps.packed(steps.refined(found), rooms.outputs)
+        boxes, filled = squares(found.moved(inclusive_px=1)), found.filled
+        found = _look_closer(self._networks.output, pictures, boxes, filled)
+        if self._spares:
+            found = steps.spared(found, filled, threshold)
         return (steps.written(steps.chosen(found, threshold)),)
 
-    def _proposals(self, pixels: Tensor, its_plan: Plan) -> tuple[Tensor, Tensor]:
-        """What P-Net says, (B, 6, S), of all places of (B, H, W, 3) pictures; and their sums."""
-        planes = pixels.permute(0, 3, 1, 2).contiguous()
-        maps = [
-            self._networks.proposal.forward(level).flatten(2)
-            for level in levels_of(planes, its_plan)
-        ]
-        return torch.cat(maps, 2), _sums(planes)
+    def _proposals(self, pictures: Resampled) -> Tensor:
+        """What P-Net says, (B, 6, S), of all places of the pictures."""
+        maps = [self._networks.proposal.forward(level).flatten(2) for level in pictures.levels()]
+        return torch.cat(maps, 2)
+
+    @property
+    def _spares(self) -> bool:
+        return self._fidelity is Fidelity.QUICK
 
     def _find_step_by_step(
         self, pictures: Sequence[DevicePicture], its_plan: Plan, threshold: float
@@ -248,10 +246,11 @@ class DeviceCascade:
         """The same with room for any number of boxes, which the host suppresses."""
         with in_lane(self._device, Lane.PICTURES):
             given = torch.stack([picture.upload.taken() for picture in pictures])
-            out, sums = self._proposals(given, its_plan)
-            found = _proposed_to_host(out, its_plan)
-            looks = Looks(self._networks, picture_sizes(pictures), partial(_outputs, sums))
-            return looks.confirmed(found, threshold=threshold, spares=False)
+            there = resampled(given, its_plan)
+            found = _proposed_to_host(self._proposals(there), its_plan)
+            seen = partial(_outputs, there, self._device)
+            looks = Looks(self._networks, picture_sizes(pictures), seen)
+            return looks.confirmed(found, threshold=threshold, spares=self._spares)
 
 
 @dataclass(slots=True)
@@ -291,6 +290,21 @@ class _Steps:
         return self._suppressed_by_iou(
             found.at(found.best_first()), REFINEMENT_IOU, REFINEMENT_ROUNDS
         )
+
+    def spared(self, found: Slots, filled: Tensor, threshold: float) -> Slots:
+        """O-Net's boxes without those that lie on a face that it saw in a surer one of R-Net's.
+
+        `filled` (B, K) are R-Net's, best first: of those that overlap, O-Net's word on the surest
+        counts, as where it looks at that one first.
+        """
+
+        def show_the_same(part: slice) -> Tensor:
+            return paired_iou(found.boxes[part]) > SAME_FACE_IOU
+
+        surest, settled = greedy(filled, show_the_same, rounds=OUTPUT_ROUNDS)
+        self.settled.append(settled)
+        faces = surest & (found.scores > threshold)
+        return found.where(surest | ~beside_any(faces, show_the_same))
 
     def chosen(self, found: Slots, threshold: float) -> Slots:
         """O-Net's faces: of equal ones the later is the better, as in `candidates`."""
@@ -351,33 +365,35 @@ def _proposed_to_host(out: Tensor, its_plan: Plan) -> Candidates:
     return suppressed(replace(found, frames=found.frames // len(its_plan.sizes)), FRAME_IOU)
 
 
-def _look_closer(network: Network, sums: Tensor, boxes: Tensor, filled: Tensor) -> Slots:
+def _look_closer(network: Network, pictures: Resampled, boxes: Tensor, filled: Tensor) -> Slots:
     """R-Net or O-Net on each box; those that lie outside their pictures are dropped."""
-    height, width = sums.shape[2] - 1, sums.shape[3] - 1
-    pixels = rectangles(boxes, width=width, height=height)
+    pixels = rectangles(boxes, width=pictures.width, height=pictures.height)
     filled = filled & (pixels[..., :2] < pixels[..., 2:]).all(-1)
     # Empty slots see the first pixel.
     first = torch.where(filled[..., None], pixels[..., :2], 0)
     pixels = torch.cat([first, torch.where(filled[..., None], pixels[..., 2:], 1)], -1)
     frames = torch.arange(len(boxes), device=boxes.device)[:, None].expand(boxes.shape[:2])
-    out = _seen_in_rectangles(network, sums, frames.flatten(), pixels.flatten(0, 1))
+    out = _seen_in_rectangles(network, pictures, frames.flatten(), pixels.flatten(0, 1))
     return Slots(boxes, out.view(*boxes.shape[:2], -1), filled)
 
 
-def _seen_in_rectangles(network: Network, sums: Tensor, frames: Tensor, pixels: Tensor) -> Tensor:
+def _seen_in_rectangles(
+    network: Network, pictures: Resampled, frames: Tensor, pixels: Tensor
+) -> Tensor:
     """What R-Net or O-Net says of rectangles, (N, 4) in whole pixels, in the frames (N,)."""
     parts = zip(frames.split(GPU_BUDGET.crops), pixels.split(GPU_BUDGET.crops), strict=True)
-    outs = [network.forward(_averages(sums, *part, side=network.side_px)) for part in parts]
+    outs = [network.forward(pictures.crops(*part, side=network.side_px)) for part in parts]
     return torch.cat(outs)
 
 
-def _outputs(sums: Tensor, network: Network, frames: Integers, pixels: Integers) -> Floats:
+def _outputs(
+    pictures: Resampled, device: torch.device, network: Network, frames: Integers, pixels: Integers
+) -> Floats:
     """The same of arrays."""
     if not len(frames):
         return np.zeros((0, network.outputs), np.float32)
-    device = sums.device
     there = torch.from_numpy(frames).to(device), torch.from_numpy(pixels).to(device)
-    out: Floats = _seen_in_rectangles(network, sums, *there).cpu().numpy()
+    out: Floats = _seen_in_rectangles(network, pictures, *there).cpu().numpy()
     return out
 
 
@@ -410,34 +426,3 @@ def _filled(count: int, *, most: int) -> int:
     """So many frames are looked at for this many: few sizes, of which recordings are kept."""
     sizes = [size for size in FRAMES if size <= most]
     return next((size for size in sizes if size >= count), sizes[-1])
-
-
-def _sums(planes: Tensor) -> Tensor:
-    """(B, 3, H + 1, W + 1) int32 sums over all that lies above and left; they may wrap around."""
-    return functional.pad(planes, (1, 0, 1, 0)).cumsum(3, dtype=torch.int32).cumsum_(2)
-
-
-def _averages(sums: Tensor, frames: Tensor, boxes: Tensor, *, side: int) -> Tensor:
-    """(N, 3, side, side) float32 averages over bins of `boxes`, (N, 4) in whole pixels.
-
-    The bins are those of torch's `adaptive_avg_pool2d`, whole pixels too, as in `resample`.
-    """
-    left, right = _bins(boxes[:, 0], boxes[:, 2], side)
-    top, bottom = _bins(boxes[:, 1], boxes[:, 3], side)
-
-    def above_left(y: Tensor, x: Tensor) -> Tensor:
-        return sums[frames[:, None, None], :, y[:, :, None], x[:, None, :]]
-
-    found = above_left(bottom, right) - above_left(top, right)
-    found += above_left(top, left) - above_left(bottom, left)
-    areas = (bottom - top)[:, :, None] * (right - left)[:, None, :]
-    return (found / areas[..., None]).permute(0, 3, 1, 2)
-
-
-def _bins(first: Tensor, last: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """(N, count) first pixels and ends of the bins from (N,) `first` up to `last`."""
-    index = torch.arange(count, device=first.device)
-    length = (last - first)[:, None]
-    starts = index * length // count
-    ends = ((index + 1) * length + count - 1) // count
-    return first[:, None] + starts, first[:, None] + ends

@@ -1,43 +1,61 @@
-"""The pyramids that P-Net looks at, on a device: what is resampled from where, and the pixels.
+"""The pyramids that P-Net looks at, on a device: what is resampled from where."""
 
-To the bit what `resample` makes of each picture in the main memory, but for Fidelity.QUICK.
-"""
-
-import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from emoscan.faces.networks import PROPOSAL_SIDE_PX, PROPOSAL_STRIDE_PX, places_along
+from emoscan.faces.networks import (
+    PROPOSAL_SIDE_PX,
+    PROPOSAL_STRIDE_PX,
+    REFINEMENT_SIDE_PX,
+    places_along,
+)
 from emoscan.faces.pyramid import pyramid_levels
-from emoscan.faces.resample import Fidelity
+from emoscan.faces.resample import FINENESS, MARGIN_PX, Fidelity, is_spread, times_halved
 
 # Plans for so many sizes of pictures are remembered.
 KEPT_PLANS = 32
 
-# For each output place: which pixels, (n,) int64, and their shares or weights, (n,).
+# For each output place: which pixels, (n,) int64, and their weights in 2048ths, (n,).
 Taps = list[tuple[Tensor, Tensor]]
+
+
+class Places(NamedTuple):
+    """Between pixels: (N, n) int64 the one before each, and its (N, n) shares in the next one."""
+
+    pixels: Tensor
+    shares: Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Plan:
     """Of the pyramids of pictures of one size: everything but their pixels, on the device.
 
-    `sizes` are the levels' heights and widths; `first` the taps down and across the picture for the
-    largest, `others` those of each level for the next smaller one. P-Net's maps have S places in
-    all, level by level and row by row: `ends` (L,) of the levels, their `columns` (L,) and `scales`
-    (L,). Two are never equal, so whoever keeps one keeps its tensors.
+    `sizes` are the levels' heights and widths, `others` the taps down and across each level for the
+    next smaller one. Of pictures that are halved H times, `powers` (H,) are 2, 4 and so on;
+    `heights`, `widths` and `starts` (H + 1,) those of the halves, one behind the other, the full
+    picture first. The largest level, FINENESS times as large, lies in the one that is halved
+    `first_times` times, by the taps of `first` or, where there are none, at the places of `spread`.
+
+    P-Net's maps have S places in all, level by level and row by row: `ends` (L,) of the levels,
+    their `columns` (L,) and `scales` (L,). Two are never equal, so whoever keeps one keeps its
+    tensors.
     """
 
     sizes: list[tuple[int, int]]
-    enlarges: bool
-    first: tuple[Taps, Taps]
     others: list[tuple[Taps, Taps]]
+    powers: Tensor
+    heights: Tensor
+    widths: Tensor
+    starts: Tensor
+    first_times: int
+    first: tuple[Taps, Taps] | None
+    spread: tuple[Places, Places]
     fidelity: Fidelity
     ends: Tensor
     columns: Tensor
@@ -64,97 +82,84 @@ def plan(
     sizes = [level.size for level in levels]
     maps = [(places_along(high), places_along(wide)) for high, wide in sizes]
     ends = torch.tensor([rows * columns for rows, columns in maps], dtype=torch.int64).cumsum(0)
-    enlarges = bool(sizes) and (sizes[0][0] > height or sizes[0][1] > width)
-    shares = _enlarging if enlarges else _shrinking
-    chained = sizes if fidelity is Fidelity.CHAINED else []
+
+    def there(numbers: list[int]) -> Tensor:
+        return torch.tensor(numbers, dtype=torch.int64).to(device)
+
+    high, wide = sizes[0] if sizes else (height, width)
+    first_times = times_halved(min(height // high, width // wide))
+    first_half = height >> first_times, width >> first_times
+    fine = FINENESS * high, FINENESS * wide
+    halves = range(max(first_times, _most_halved(height, width)) + 1)
+    half_px = [(height >> times) * (width >> times) for times in halves]
     return Plan(
         sizes=sizes,
-        enlarges=enlarges,
-        first=(
-            shares(height, sizes[0][0], device) if chained else [],
-            shares(width, sizes[0][1], device) if chained else [],
-        ),
         others=[
             (_linear(above[0], below[0], device), _linear(above[1], below[1], device))
-            for above, below in pairwise(chained)
+            for above, below in pairwise(sizes)
         ],
+        powers=there([2**times for times in halves[1:]]),
+        heights=there([height >> times for times in halves]),
+        widths=there([width >> times for times in halves]),
+        starts=there([sum(half_px[:times]) for times in halves]),
+        first_times=first_times,
+        first=None
+        if is_spread(height, width, times=first_times)
+        else (
+            _linear(first_half[0], fine[0], device),
+            _linear(first_half[1], fine[1], device),
+        ),
+        spread=(
+            _over(height / 2**first_times, fine[0], device, rounds_twice=True),
+            _over(width / 2**first_times, fine[1], device, rounds_twice=False),
+        ),
         fidelity=fidelity,
         ends=ends.to(device),
-        columns=torch.tensor([columns for _, columns in maps], dtype=torch.int64).to(device),
+        columns=there([columns for _, columns in maps]),
         scales=torch.tensor([level.scale for level in levels], dtype=torch.float32).to(device),
     )
 
 
-def levels_of(planes: Tensor, its_plan: Plan) -> Iterator[Tensor]:
-    """(B, 3, h, w) float32 levels, largest first, in 0..255, of (B, 3, H, W) uint8 pictures."""
-    if its_plan.fidelity is Fidelity.STOCK:
-        for size in its_plan.sizes:
-            yield functional.interpolate(planes.float(), size, mode="area")
-        return
-    if not its_plan.sizes:
-        return
-    shrink = _between if its_plan.enlarges else _averaged
-    level = shrink(planes.int() if its_plan.enlarges else planes, *its_plan.first)
-    yield level.float()
-    for down, across in its_plan.others:
-        level = _between(level, down, across)
-        yield level.float()
-
-
-def _averaged(planes: Tensor, down: Taps, across: Taps) -> Tensor:
-    """(B, 3, h, w) int32 averages over areas, shares of pixels included."""
-    rows = torch.zeros(1, device=planes.device)
-    for pixels, shares in down:
-        rows = rows + planes[:, :, pixels] * shares[:, None]
-    out = torch.zeros(1, device=planes.device)
-    for pixels, shares in across:
-        out = out + rows[..., pixels] * shares
-    return out.round().int()
-
-
-def _between(levels: Tensor, down: Taps, across: Taps) -> Tensor:
-    """(B, 3, h, w) int32 between neighbours, in the whole numbers of OpenCV."""
-    (left, of_left), (right, of_right) = across
-    rows = (levels[..., left] * of_left + levels[..., right] * of_right) >> 4
-    (top, of_top), (bottom, of_bottom) = down
-    upper = (rows[:, :, top] * of_top[:, None]) >> 16
-    lower = (rows[:, :, bottom] * of_bottom[:, None]) >> 16
-    return (upper + lower + 2) >> 2
-
-
-def _shrinking(length_px: int, count: int, device: torch.device) -> Taps:
-    """The first pixels of `count` equal parts and their shares in them, the second ones, and so
-    on."""
-    length = length_px / count
-    borders = torch.arange(count + 1, dtype=torch.float64) * length
-    first = borders[:-1].floor()
-    taps = []
-    for step in range(math.ceil(length) + 1):
-        pixels = first + step
-        inside = torch.minimum(borders[1:], pixels + 1) - torch.maximum(borders[:-1], pixels)
-        share = (inside.clamp(min=0) / length).float()
-        taps.append((pixels.long().clamp(max=length_px - 1).to(device), share.to(device)))
-    return taps
+def _most_halved(height: int, width: int) -> int:
+    """How often crops want pictures to be halved, while anything is left of them."""
+    wanted = times_halved(max(height, width) // (FINENESS * REFINEMENT_SIDE_PX))
+    return min(wanted, min(height, width).bit_length() - 1)
 
 
 def _linear(length_px: int, count: int, device: torch.device) -> Taps:
-    """The pixels before and behind `count` places along so many, and their weights in 2048ths."""
+    """The pixels before and behind `count` places along so many, and their weights."""
     index = torch.arange(count, dtype=torch.float64)
-    places = ((index + 0.5) * (length_px / count) - 0.5).float().clamp(0, length_px - 1)
-    return _weighted(places.floor(), places - places.floor(), length_px, device)
+    places = ((index + 0.5) * (length_px / count) - 0.5).float()
+    before = places.floor()
+    share = places - before
+    return [
+        (
+            pixels.long().clamp(0, length_px - 1).to(device),
+            (2048 * weights).round().int().to(device),
+        )
+        for pixels, weights in ((before, 1 - share), (before + 1, share))
+    ]
 
 
-def _enlarging(length_px: int, count: int, device: torch.device) -> Taps:
-    """As OpenCV enlarges where it is asked for averages over areas: only places whose area reaches
-    into the next pixel lie between two."""
-    index = torch.arange(count, dtype=torch.float64)
-    before = (index * (length_px / count)).floor()
-    share = ((index + 1) - (before + 1) * (count / length_px)).float().clamp(min=0)
-    return _weighted(before, share - share.floor(), length_px, device)
+def _over(length_px: float, count: int, device: torch.device, *, rounds_twice: bool) -> Places:
+    """(1, count) places over all of a length."""
+    ends, once = torch.tensor([[0, length_px]]), torch.ones(1, dtype=torch.int64)
+    its = places_in(ends, count, once, rounds_twice=rounds_twice)
+    return Places(*(each.to(device) for each in its))
 
 
-def _weighted(before: Tensor, share: Tensor, length_px: int, device: torch.device) -> Taps:
-    pixels = before.long()
-    weights = ((1 - share) * 2048).round().int(), (share * 2048).round().int()
-    behind = (pixels + 1).clamp(max=length_px - 1)
-    return [(pixels.to(device), weights[0].to(device)), (behind.to(device), weights[1].to(device))]
+def places_in(ends: Tensor, count: int, repeats: Tensor, *, rounds_twice: bool) -> Places:
+    """Evenly over (N, 2) first and last ends of stretches in px, `repeats` (N,) at each place.
+
+    They are rounded as OpenCV's warps round them, for samples just between two levels: of the part
+    of a picture that is handed over, down the picture product and sum, across it both in one.
+    """
+    first, last = ends.double().unbind(1)
+    start = (first.trunc() - MARGIN_PX).clamp(min=0)
+    step = (last - first) / torch.div(count, repeats, rounding_mode="floor")
+    numbers = torch.float32 if rounds_twice else torch.float64
+    origin, step = (first - start + step / 2 - 0.5).float(), step.float()
+    index = torch.arange(count, device=ends.device) // repeats[:, None]
+    places = (step.to(numbers)[:, None] * index + origin.to(numbers)[:, None]).float()
+    before = places.floor()
+    return Places((start[:, None] + before).long(), places - before)

@@ -61,15 +61,11 @@ class FaceDetector:
         *,
         threshold: float = 0.7,
         min_face: MinFace | None = None,
-        fidelity: Fidelity | None = None,
+        fidelity: Fidelity = Fidelity.QUICK,
         max_faces: int | None = None,
     ) -> None:
-        kind, default = (
-            (DeviceCascade, Fidelity.CHAINED)
-            if runtime.keeps_pictures
-            else (HostCascade, Fidelity.QUICK)
-        )
-        self.fidelity = fidelity or default
+        kind = DeviceCascade if runtime.keeps_pictures else HostCascade
+        self.fidelity = fidelity
         self._cascade: Cascade[Any] = kind(load_networks(runtime), runtime.device, self.fidelity)
         # Whether two that ask it side by side have their answers sooner; torch shares out itself.
         self.gains_by_threads = runtime.backend is Backend.OPENVINO

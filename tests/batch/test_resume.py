@@ -102,12 +102,12 @@ def test_parts_of_another_run_are_not_taken_up(tmp_path, long_clip) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("precision", Precision.BF16), ("detector_fidelity", Fidelity.CHAINED)]
+    ("name", "value"), [("precision", Precision.BF16), ("detector_fidelity", Fidelity.STOCK)]
 )
 def test_parts_that_were_computed_otherwise_are_not_taken_up(
     tmp_path, long_clip, monkeypatch, name: str, value: Precision | Fidelity
 ) -> None:
-    """As after an update by which `auto` is another precision, or on a GPU."""
+    """As after an update by which `auto` is another precision, or faces are found otherwise."""
     out, begun = tmp_path / "t.parquet", list[int]()
     real = video_jobs.video_rows
 

@@ -98,7 +98,7 @@ def iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @pytest.mark.parametrize(
     ("fidelity", "least_iou"),
-    [(Fidelity.STOCK, 0.9), (Fidelity.CHAINED, 0.5), (Fidelity.QUICK, 0.5)],
+    [(Fidelity.STOCK, 0.9), (Fidelity.QUICK, 0.5)],
 )
 def test_finds_what_facenet_pytorch_finds(fidelity: Fidelity, least_iou: float) -> None:
     found = total = extra = 0
@@ -148,7 +148,7 @@ def test_small_budgets_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nothing_is_kept_of_pictures_that_were_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     pictures = [Picture(scene) for scene in scenes()[:2]]
-    for fidelity in (Fidelity.CHAINED, Fidelity.QUICK):
+    for fidelity in Fidelity:
         found = detector(fidelity)._cascade.start(pictures, [MIN_FACE_PX] * 2, threshold=0.7)()
         assert len(found)
         assert all(picture._table is None for picture in pictures)
@@ -164,7 +164,7 @@ def test_o_net_looks_once_at_each_face_where_it_is_quick(monkeypatch: pytest.Mon
         return whole(self, network, images)
 
     monkeypatch.setattr(HostCascade, "_run_batch", counted)
-    all_faces = [sum(map(len, detect(scenes(), Fidelity.CHAINED)))]
+    all_faces = [sum(map(len, detect(scenes(), Fidelity.STOCK)))]
     of_all = sum(looks)
     looks.clear()
     assert [sum(map(len, detect(scenes())))] == all_faces
@@ -347,7 +347,7 @@ def test_faces_far_below_the_least_are_not_confirmed() -> None:
     assert not any(confirmed(4 * float(heights.max())))
 
 
-@pytest.mark.parametrize("fidelity", [Fidelity.CHAINED, Fidelity.QUICK])
+@pytest.mark.parametrize("fidelity", Fidelity)
 def test_threshold_is_that_of_the_last_network(fidelity: Fidelity) -> None:
     """Where it is quick, another look at the same face may reach it."""
     faces = detect([scenes()[3]], fidelity)[0]
@@ -389,7 +389,7 @@ def test_missing_weights_are_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 def test_crops_are_adaptive_averages(side: int) -> None:
     picture = scenes()[5]
     boxes = np.array([[0, 0, 9, 13], [5, 7, 53, 55], [100, 50, 411, 333], [499, 0, 500, 400]])
-    crops = Picture(picture).crops(boxes, side=side, fidelity=Fidelity.CHAINED)
+    crops = Picture(picture).crops(boxes, side=side, fidelity=Fidelity.STOCK)
     for crop, box in zip(crops, boxes, strict=True):
         assert np.allclose(crop, adaptive_averages(picture, box, side), atol=1e-3)
 
@@ -453,10 +453,8 @@ def test_quick_levels_are_nearly_averages_and_lie_where_those_do(
     waves = [np.sin(columns / 37 + rows / 53), np.sin(rows / 41), np.sin(columns / 61)]
     pixels = (127 + 120 * np.stack(waves, axis=2)).astype(np.uint8)
     level = int(height * share), int(width * share)
-    (quick,), (area,) = (
-        Picture(pixels).pyramid([level], fidelity)
-        for fidelity in (Fidelity.QUICK, Fidelity.CHAINED)
-    )
+    (quick,) = Picture(pixels).pyramid([level], Fidelity.QUICK)
+    area = cv2.resize(pixels, level[::-1], interpolation=cv2.INTER_AREA)
     assert quick.shape == area.shape == (*level, 3)
     differences = np.abs(quick.astype(int) - area.astype(int))
     # At the edge what lies beyond is repeated, half a pixel of the half.
@@ -489,7 +487,7 @@ def test_no_boxes_have_no_crops() -> None:
 def test_sums_that_wrap_around_give_right_averages() -> None:
     bright = Picture(np.full((3000, 3000, 3), 255, np.uint8))
     corner = np.array([[2000, 2000, 3000, 3000]])
-    assert (bright.crops(corner, side=24, fidelity=Fidelity.CHAINED) == 255).all()
+    assert (bright.crops(corner, side=24, fidelity=Fidelity.STOCK) == 255).all()
     (level,) = bright.pyramid([(24, 24)], Fidelity.STOCK)
     assert (level == 255).all()
 
