@@ -1,9 +1,9 @@
 """What a user can set, declared once: the command line builds its options from these fields.
 
 ScanOptions changes rows: it is recorded, hashed and compared. RunOptions says where and how the
-work is done; of it `device` and `backend` change rows, by roundings and on a GPU by another way of
-looking for faces, and are recorded as chosen.
-`hwaccel` changes no pixel of a healthy file: what each decoder gave is recorded all the same.
+work is done; of it `device` and `backend` change rows, by roundings and by what `auto` is there,
+and are recorded as chosen. `hwaccel` changes no pixel of a healthy file: what each decoder gave is
+recorded all the same.
 """
 
 import hashlib

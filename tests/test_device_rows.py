@@ -29,16 +29,16 @@ def places(records: list[FaceRecord]) -> list[tuple[object, ...]]:
 
 
 def assert_boxes_are_alike(pairs: list[tuple[FaceRecord, FaceRecord]]) -> None:
-    """Nearly all to hundredths of a pixel.
+    """Half of the edges to a hundredth of a pixel, 95 % to a quarter of a pixel.
 
     Of places where P-Net sees a face, some are equally sure but for the last bit: O-Net's looks
-    that begin at another one end elsewhere, once by 2 px of a face of 130 px.
+    that begin at another one end elsewhere, on a GPU once by 2 px of a face of 130 px.
     """
     sides = ("x", "y", "width", "height")
     away = np.abs([[getattr(a, side) - getattr(b, side) for side in sides] for a, b in pairs])
-    assert np.median(away) < 0.01 and np.quantile(away, 0.95) < 0.5
+    assert np.median(away) < 0.01 and np.quantile(away, 0.95) < 0.25
     heights = np.array([a.height for a, _ in pairs])
-    assert (away < 0.05 * heights[:, None]).all()
+    assert (away < 0.03 * heights[:, None]).all()
 
 
 @pytest.mark.parametrize("stride", [1, 5])

@@ -21,7 +21,7 @@ from emoscan.runtime import choose_runtime
 from emoscan.timeline.records import FaceRecord
 from emoscan.types import Faces, Frame
 from emoscan.uploads import TOGETHER, Uploads, on_its_way_back, upload
-from tests.faces.test_device_cascade import alike
+from tests.faces.test_device_cascade import alike, assert_resampled_alike
 from tests.faces.test_mtcnn import MIN_FACE_PX, iou, scenes
 from tests.test_device_rows import assert_boxes_are_alike
 
@@ -54,6 +54,11 @@ def test_it_finds_what_the_cpu_finds(fidelity: Fidelity) -> None:
         assert share_alike(device.detect(scenes(), min_faces_px=sides), wanted) > 0.95
     assert device._cascade._seen._recorded  # type: ignore[attr-defined]
     assert not device._cascade._seen._has_failed  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("size", [(400, 640), (397, 331)])
+def test_levels_and_crops_are_those_in_the_main_memory(size: tuple[int, int], cuda) -> None:
+    assert_resampled_alike(size, cuda)
 
 
 def test_recordings_give_what_the_work_gives(cuda) -> None:

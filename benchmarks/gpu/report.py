@@ -60,8 +60,8 @@ def _head(results: Results) -> str:
 
 {rehearsal if run.get("quick") else ""}Written by `python -m benchmarks.gpu --media DIR` on \
 {run.get("date", NOTHING)}; all figures are in [gpu.json](results/gpu.json).{only}
-Networks are loaded, and every shape has been met once, before time is taken. Faces are looked for
-from 40 px on. `--hwaccel` is off where it is not named.{note}
+Networks are loaded before time is taken; where frames come from memory every shape has been met
+once, too. Faces are looked for from 40 px on. `--hwaccel` is off where it is not named.{note}
 
 {table(("machine", ""), rows)}"""
 

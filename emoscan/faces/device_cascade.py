@@ -1,9 +1,9 @@
 """MTCNN's cascade on a device where the pictures lie: nothing comes back but what is found.
 
-The steps, settings and whole gray levels are those of `cascade`; a box differs from the one that is
-found there by fractions of a pixel. All of it is one piece of work, in which each step has room for
-so many boxes a frame: it can be recorded, and the host waits once, for what is found. Where a frame
-needs more room, its batch is looked at step by step, and the next one has it.
+The steps and settings are those of `cascade`, and so are nearly all gray levels: a box differs by
+fractions of a pixel. All of it is one piece of work, in which each step has room for so many boxes
+a frame: it can be recorded, and the host waits once, for what is found. Where a frame needs more
+room, its batch is looked at step by step, and the next one has it.
 """
 
 from collections.abc import Callable, Sequence
@@ -63,8 +63,8 @@ from emoscan.types import Frame
 from emoscan.uploads import UPLOADS, Upload, on_its_way_back, to_device
 
 # Recordings of what is done with whole pictures are kept, for so many shapes of batches: each keeps
-# its pictures, their halves and what P-Net says, 15 to 30 bytes a pixel. Batches are filled up to
-# these numbers of frames.
+# its pictures, their halves and what P-Net says, some tens of bytes a pixel. Batches are filled up
+# to these numbers of frames.
 KEPT_CASCADES = 4
 FRAMES = (1, 2, 4, 8, 12, 16, 30)
 # Rather than in two, a batch is looked at in one that is so many times as large.
@@ -75,7 +75,7 @@ ROOMS = (8, 16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072
 # A scene that needs so much now may soon need more.
 SPARE_ROOM = 1.1
 # On talking heads, in a street and on photos, chains of boxes that suppress each other took up to 9
-# rounds of P-Net's, 7 of R-Net's and 1 over P-Net's levels.
+# rounds of P-Net's, 7 of R-Net's and 1 over P-Net's levels; those that show one face up to 3.
 LEVEL_ROUNDS, FRAME_ROUNDS, REFINEMENT_ROUNDS, OUTPUT_ROUNDS = 12, 3, 10, 6
 
 

@@ -1,5 +1,6 @@
 """The pyramids that P-Net looks at, on a device: what is resampled from where."""
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -32,31 +33,44 @@ class Places(NamedTuple):
     shares: Tensor
 
 
-@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
-class Plan:
-    """Of the pyramids of pictures of one size: everything but their pixels, on the device.
+@dataclass(frozen=True, slots=True, eq=False)
+class HalvesPlan:
+    """Of pictures that are halved H times, and lie one behind the other, the full one first.
 
-    `sizes` are the levels' heights and widths, `others` the taps down and across each level for the
-    next smaller one. Of pictures that are halved H times, `powers` (H,) are 2, 4 and so on;
-    `heights`, `widths` and `starts` (H + 1,) those of the halves, one behind the other, the full
-    picture first. The largest level, FINENESS times as large, lies in the one that is halved
-    `first_times` times, by the taps of `first` or, where there are none, at the places of `spread`.
-
-    P-Net's maps have S places in all, level by level and row by row: `ends` (L,) of the levels,
-    their `columns` (L,) and `scales` (L,). Two are never equal, so whoever keeps one keeps its
-    tensors.
+    `powers` (H,) are 2, 4 and so on; `heights`, `widths` and `starts` (H + 1,) those of the halves.
+    The largest level comes from the one that is halved `first_times` times, where FINENESS samples
+    a pixel of it lie each way, `fine_px` in all: by the taps of `first` down and across or, where
+    rows or columns were left out, at `spread` places.
     """
 
-    sizes: list[tuple[int, int]]
-    others: list[tuple[Taps, Taps]]
     powers: Tensor
     heights: Tensor
     widths: Tensor
     starts: Tensor
     first_times: int
+    fine_px: int
     first: tuple[Taps, Taps] | None
-    spread: tuple[Places, Places]
-    fidelity: Fidelity
+    spread: tuple[Places, Places] | None
+
+    @property
+    def count(self) -> int:
+        """Of pictures that lie behind each other: the full one and its halves."""
+        return len(self.powers) + 1
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class Plan:
+    """Of the pyramids of pictures of one size: everything but their pixels, on the device.
+
+    `sizes` are the levels' heights and widths, `others` the taps down and across each level for the
+    next smaller one. P-Net's maps have S places in all, level by level and row by row: `ends` (L,)
+    of the levels, their `columns` (L,) and `scales` (L,). For STOCK there are no `others` and no
+    `halves`. Two are never equal, so whoever keeps one keeps its tensors.
+    """
+
+    sizes: list[tuple[int, int]]
+    others: list[tuple[Taps, Taps]]
+    halves: HalvesPlan | None
     ends: Tensor
     columns: Tensor
     scales: Tensor
@@ -83,41 +97,53 @@ def plan(
     maps = [(places_along(high), places_along(wide)) for high, wide in sizes]
     ends = torch.tensor([rows * columns for rows, columns in maps], dtype=torch.int64).cumsum(0)
 
-    def there(numbers: list[int]) -> Tensor:
-        return torch.tensor(numbers, dtype=torch.int64).to(device)
-
-    high, wide = sizes[0] if sizes else (height, width)
-    first_times = times_halved(min(height // high, width // wide))
-    first_half = height >> first_times, width >> first_times
-    fine = FINENESS * high, FINENESS * wide
-    halves = range(max(first_times, _most_halved(height, width)) + 1)
-    half_px = [(height >> times) * (width >> times) for times in halves]
+    is_quick = fidelity is Fidelity.QUICK and bool(sizes)
     return Plan(
         sizes=sizes,
         others=[
             (_linear(above[0], below[0], device), _linear(above[1], below[1], device))
-            for above, below in pairwise(sizes)
+            for above, below in pairwise(sizes if is_quick else [])
         ],
-        powers=there([2**times for times in halves[1:]]),
-        heights=there([height >> times for times in halves]),
-        widths=there([width >> times for times in halves]),
-        starts=there([sum(half_px[:times]) for times in halves]),
+        halves=_halves_plan(height, width, sizes[0], device) if is_quick else None,
+        ends=ends.to(device),
+        columns=_whole([columns for _, columns in maps], device),
+        scales=torch.tensor([level.scale for level in levels], dtype=torch.float32).to(device),
+    )
+
+
+def _halves_plan(
+    height: int, width: int, largest: tuple[int, int], device: torch.device
+) -> HalvesPlan:
+    """Of pictures whose largest level is as high and wide as `largest`."""
+    first_times = times_halved(min(height // largest[0], width // largest[1]))
+    halves = range(max(first_times, _most_halved(height, width)) + 1)
+    half_px = [(height >> times) * (width >> times) for times in halves]
+    fine = [FINENESS * side for side in largest]
+    is_whole = not is_spread(height, width, times=first_times)
+    return HalvesPlan(
+        powers=_whole([2**times for times in halves[1:]], device),
+        heights=_whole([height >> times for times in halves], device),
+        widths=_whole([width >> times for times in halves], device),
+        starts=_whole([sum(half_px[:times]) for times in halves], device),
         first_times=first_times,
-        first=None
-        if is_spread(height, width, times=first_times)
+        fine_px=math.prod(fine),
+        first=(
+            _linear(height >> first_times, fine[0], device),
+            _linear(width >> first_times, fine[1], device),
+        )
+        if is_whole
+        else None,
+        spread=None
+        if is_whole
         else (
-            _linear(first_half[0], fine[0], device),
-            _linear(first_half[1], fine[1], device),
-        ),
-        spread=(
             _over(height / 2**first_times, fine[0], device, rounds_twice=True),
             _over(width / 2**first_times, fine[1], device, rounds_twice=False),
         ),
-        fidelity=fidelity,
-        ends=ends.to(device),
-        columns=there([columns for _, columns in maps]),
-        scales=torch.tensor([level.scale for level in levels], dtype=torch.float32).to(device),
     )
+
+
+def _whole(numbers: list[int], device: torch.device) -> Tensor:
+    return torch.tensor(numbers, dtype=torch.int64).to(device)
 
 
 def _most_halved(height: int, width: int) -> int:
@@ -151,8 +177,9 @@ def _over(length_px: float, count: int, device: torch.device, *, rounds_twice: b
 def places_in(ends: Tensor, count: int, repeats: Tensor, *, rounds_twice: bool) -> Places:
     """Evenly over (N, 2) first and last ends of stretches in px, `repeats` (N,) at each place.
 
-    They are rounded as OpenCV's warps round them, for samples just between two levels: of the part
-    of a picture that is handed over, down the picture product and sum, across it both in one.
+    As `cv2.warpAffine` computes them in float32, of the part of a picture that it is given: down
+    the picture with the product rounded before the sum, across it only once. Else some samples that
+    lie exactly between two levels would be rounded to the other one.
     """
     first, last = ends.double().unbind(1)
     start = (first.trunc() - MARGIN_PX).clamp(min=0)

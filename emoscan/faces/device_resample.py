@@ -1,9 +1,11 @@
 """Pyramids and crops on a device: what `resample` makes of a picture, of many of one size at once.
 
 Levels are to the bit what they are there but where pixels are left out of halves; there, and in
-crops, some differ by one, where a rounding falls otherwise.
+crops, few differ by one, where a rounding falls otherwise. That is with OpenCV 5: before, it placed
+samples on a grid of 1/32 px, and a tenth of the gray levels differ.
 """
 
+import math
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -11,8 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from emoscan.faces.device_pyramid import Places, Plan, Taps, places_in
-from emoscan.faces.resample import FINENESS, Fidelity
+from emoscan.faces.device_pyramid import HalvesPlan, Places, Plan, Taps, places_in
+from emoscan.faces.resample import FINENESS
+
+# So many samples are taken at once, for crops or for the largest levels: up to 60 bytes each.
+MOST_SAMPLES = 2**23
 
 
 class Resampled(Protocol):
@@ -39,8 +44,9 @@ class Resampled(Protocol):
 
 def resampled(pixels: Tensor, its_plan: Plan) -> Resampled:
     """Of (B, H, W, 3) uint8 pictures, as the plan's fidelity says."""
-    kind = Averages if its_plan.fidelity is Fidelity.STOCK else Halves
-    return kind(pixels, its_plan)
+    if its_plan.halves is None:
+        return Averages(pixels, its_plan)
+    return Halves(pixels, its_plan, its_plan.halves)
 
 
 class Averages:
@@ -76,48 +82,63 @@ class Averages:
 class Halves:
     """Fidelity.QUICK: levels and crops by samples of pictures that are halved again and again."""
 
-    def __init__(self, pixels: Tensor, its_plan: Plan) -> None:
+    def __init__(self, pixels: Tensor, its_plan: Plan, halves_plan: HalvesPlan) -> None:
         self.height, self.width = pixels.shape[1:3]
-        self._plan = its_plan
-        halves = [pixels]
-        for _ in range(len(its_plan.powers)):
-            halves.append(_halved(halves[-1]))
-        self._first = halves[its_plan.first_times]
-        # One behind the other: each crop takes its pixels from the half that it wants. A pixel's
-        # three levels and a zero are one number, (B * P,), for each to be fetched in one.
-        in_a_row = torch.cat([half.flatten(1, 2) for half in halves], 1)
-        self._pixels_each = in_a_row.shape[1]
-        self._pixels = functional.pad(in_a_row, (0, 1)).view(torch.int32).flatten()
+        self._others, self._plan = its_plan.others, halves_plan
+        # The full pictures and their halves, one behind the other: each crop takes its pixels from
+        # the one that it wants. The three channels of a pixel and a zero lie side by side, to be
+        # fetched as one number.
+        sizes = [(self.height >> times, self.width >> times) for times in range(halves_plan.count)]
+        self._pixels_each = sum(map(math.prod, sizes))
+        in_a_row = pixels.new_zeros(len(pixels), self._pixels_each, 4)
+        half, first = pixels, 0
+        for times, (high, wide) in enumerate(sizes):
+            half = _halved(half) if times else half
+            in_a_row[:, first : first + high * wide, :3] = half.flatten(1, 2)
+            first += high * wide
+            if times == halves_plan.first_times:
+                self._first = half
+        self._pixels = in_a_row.view(torch.int32).flatten()
 
     def levels(self) -> Iterator[Tensor]:
         """As `Resampled.levels`."""
-        if not self._plan.sizes:
-            return
-        level = self._first_level()
+        level = torch.cat([self._first_level(part) for part in self._parts()])
         yield level.float()
-        for taps in self._plan.others:
+        for taps in self._others:
             level = _between(level, *taps)
             yield level.float()
 
     def crops(self, frames: Tensor, boxes: Tensor, *, side: int) -> Tensor:
         """As `Resampled.crops`."""
+        most = max(1, MOST_SAMPLES // (FINENESS * side) ** 2)
+        parts = zip(frames.split(most), boxes.split(most), strict=True)
+        return torch.cat([self._crops(*part, side=side) for part in parts])
+
+    def _crops(self, frames: Tensor, boxes: Tensor, *, side: int) -> Tensor:
         count = FINENESS * side
         longer = (boxes[:, 2:] - boxes[:, :2]).amax(1)
         times = ((longer // count)[:, None] >= self._plan.powers).sum(1)
         # Small crops have one sample a pixel: the same one where others have several.
         repeats = torch.where(longer <= side, FINENESS, 1)
-        places = boxes * 0.5 ** times[:, None].double()
-        y = places_in(places[:, 1::2], count, repeats, rounds_twice=True)
-        x = places_in(places[:, 0::2], count, repeats, rounds_twice=False)
+        ends = boxes.double() / (1 << times)[:, None]
+        y = places_in(ends[:, 1::2], count, repeats, rounds_twice=True)
+        x = places_in(ends[:, 0::2], count, repeats, rounds_twice=False)
         fine = self._sampled(frames, times, y, x)
         return _halved(fine)[..., :3].permute(0, 3, 1, 2).float()
 
-    def _first_level(self) -> Tensor:
-        """(B, 3, h, w) int32."""
+    def _parts(self) -> Iterator[slice]:
+        """Pictures whose largest levels are made at once."""
+        step = max(1, MOST_SAMPLES // self._plan.fine_px)
+        return (slice(first, first + step) for first in range(0, len(self._first), step))
+
+    def _first_level(self, part: slice) -> Tensor:
+        """(b, 3, h, w) int32 of some of the pictures."""
+        half = self._first[part]
         if self._plan.first is not None:
-            fine = _between(self._first.permute(0, 3, 1, 2).int(), *self._plan.first)
+            fine = _between(half.permute(0, 3, 1, 2).int(), *self._plan.first)
             return _halved(fine.permute(0, 2, 3, 1)).permute(0, 3, 1, 2).int()
-        frames = torch.arange(len(self._first), device=self._first.device)
+        assert self._plan.spread is not None
+        frames = torch.arange(len(self._first), device=half.device)[part]
         times = torch.full_like(frames, self._plan.first_times)
         y, x = (Places(*(its.expand(len(frames), -1) for its in a)) for a in self._plan.spread)
         fine = self._sampled(frames, times, y, x)
@@ -136,20 +157,20 @@ class Halves:
 
         def across(row: Tensor) -> Tensor:
             left, right = (
-                _levels(self._pixels.take((starts + row * width)[:, :, None] + column[:, None]))
+                _channels(self._pixels.take((starts + row * width)[:, :, None] + column[:, None]))
                 for column in columns
             )
-            return left + x.shares[:, None, :, None] * (right - left)
+            return right.sub_(left).mul_(x.shares[:, None, :, None]).add_(left)
 
         upper, lower = map(across, rows)
-        levels = upper + y.shares[:, :, None, None] * (lower - upper)
-        return levels.round().to(torch.uint8)
+        sampled = lower.sub_(upper).mul_(y.shares[:, :, None, None]).add_(upper)
+        return sampled.round_().to(torch.uint8)
 
 
-def _levels(pixels: Tensor) -> Tensor:
+def _channels(pixels: Tensor) -> Tensor:
     """(N, n, m, 4) float32 of (N, n, m) int32."""
-    levels: Tensor = pixels.view(torch.uint8).unflatten(2, (-1, 4))
-    return levels.float()
+    channels: Tensor = pixels.view(torch.uint8).unflatten(2, (-1, 4))
+    return channels.float()
 
 
 def _halved(pixels: Tensor) -> Tensor:
@@ -163,11 +184,12 @@ def _halved(pixels: Tensor) -> Tensor:
 def _between(levels: Tensor, down: Taps, across: Taps) -> Tensor:
     """(B, 3, h, w) int32 between neighbours, in the whole numbers of OpenCV."""
     (left, of_left), (right, of_right) = across
-    rows = (levels[..., left] * of_left + levels[..., right] * of_right) >> 4
+    rows = levels[..., left].mul_(of_left).add_(levels[..., right].mul_(of_right))
+    rows.bitwise_right_shift_(4)
     (top, of_top), (bottom, of_bottom) = down
-    upper = (rows[:, :, top] * of_top[:, None]) >> 16
-    lower = (rows[:, :, bottom] * of_bottom[:, None]) >> 16
-    return (upper + lower + 2) >> 2
+    upper = rows[:, :, top].mul_(of_top[:, None]).bitwise_right_shift_(16)
+    lower = rows[:, :, bottom].mul_(of_bottom[:, None]).bitwise_right_shift_(16)
+    return upper.add_(lower).add_(2).bitwise_right_shift_(2)
 
 
 def _bins(first: Tensor, last: Tensor, count: int) -> tuple[Tensor, Tensor]:

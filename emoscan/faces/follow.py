@@ -180,7 +180,8 @@ class FaceFollower:
                 try:
                     begun.append(_look_at(block.items, self._detector.start_frames))
                 finally:
-                    yield from done
+                    while done:
+                        yield done.pop()  # or it would be kept until the next block is whole
         except Exception:
             yield from (found() for found in begun)
             raise

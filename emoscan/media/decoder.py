@@ -33,6 +33,9 @@ Message = dict[str, Any]
 MEMORY_BYTES = 320 * 2**20
 LEAST_SLOTS, MOST_SLOTS = 6, 96
 PAGE_BYTES = 4096
+# After so many frames memory goes back to the system, and before the first: to read the index of
+# hours takes 10 MB, and what is free between what stays would be used bit by bit.
+GIVEN_BACK_EVERY = 1000
 # Of memory that can be asked for: the largest pictures that are taken, in all of FFmpeg's threads,
 # fit, and what a machine has not is refused all the same.
 ADDRESS_BYTES = 16 * 2**30
@@ -177,6 +180,7 @@ class _Decoder:
         self._video = None
         self._video = open_video(file, self._alive, hwaccel=self._hwaccel)
         times = self._video.time_s
+        give_back_memory()
         self._send({"info": self._video.info.as_dict(), "frames": len(times)}, times.tobytes())
 
     def _find_start(self, behind: int, skip_s: float) -> None:
@@ -188,7 +192,7 @@ class _Decoder:
         told: Message = {"damage": (), "note": None}
         with self._video as video:
             for count, item in enumerate(video.frames(options, first=first)):
-                if not count:  # the file is open: reading the index of hours took 10 MB
+                if count in (0, 60):  # the file is open: reading the index of hours took 10 MB
                     give_back_memory()
                 known, told = told, {"damage": video.damage, "note": video.note}
                 news = {} if told == known else told

@@ -22,9 +22,9 @@ from emoscan.timeline.schema import (
     WORDS,
 )
 
-# Readers skip and scan 20,000 to 100,000 well. The least of these: rows wait in memory until there
-# are so many, at some 0.3 kB each.
-ROW_GROUP_ROWS = 20_000
+# Rows wait in memory until there are so many, and take about 1 kB each when they are written. With
+# 20,000 files are 3 % smaller, and no faster to read.
+ROW_GROUP_ROWS = 10_000
 
 # Arrow's own keeps what a row group took for the next one, though that comes in minutes.
 POOL = pa.system_memory_pool()

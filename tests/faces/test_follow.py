@@ -582,24 +582,34 @@ def test_whoever_fails_does_not_have_the_rest_of_the_video_read() -> None:
     assert read < 100
 
 
-@pytest.mark.parametrize("stride", [1, 10, None])
-def test_no_more_frames_are_held_than_are_looked_at(stride: int | None) -> None:
-    """Of one thread: those of a block, which its caller has let go of when it asks for the next."""
+def most_held(detector: TrueDetector, stride: int | None) -> int:
+    """Frames at once, where the caller has let go of a block when it asks for the next."""
     held: list[weakref.ref[ArrayPicture]] = []
     most = 0
 
     def frames() -> Iterator[Frame]:
         nonlocal most
-        for index in range(200):
+        for index in range(300):
             most = max(most, sum(it() is not None for it in held))
             new = frame(index)
             held.append(weakref.ref(new.picture))  # type: ignore[arg-type]
             yield new
 
-    for block in FaceFollower(TrueDetector(STILL), stride=stride).find(frames()):  # type: ignore[arg-type]
+    for block in FaceFollower(detector, stride=stride).find(frames()):  # type: ignore[arg-type]
         assert block
         del block
-    assert BLOCK_FRAMES / 2 < most <= BLOCK_FRAMES + 3
+    return most
+
+
+@pytest.mark.parametrize("stride", [1, 10, None])
+def test_no_more_frames_are_held_than_are_looked_at(stride: int | None) -> None:
+    """Of one thread."""
+    assert BLOCK_FRAMES / 2 < most_held(TrueDetector(STILL), stride) <= BLOCK_FRAMES + 3
+
+
+def test_where_the_next_block_is_begun_ahead_two_are_held() -> None:
+    most = most_held(TrueDetector(STILL, works_ahead=True), stride=1)
+    assert AHEAD_FRAMES < most <= 2 * AHEAD_FRAMES + 3
 
 
 def test_blocks_without_frames_have_the_stride_of_before() -> None:

@@ -155,7 +155,9 @@ def test_nothing_is_kept_of_pictures_that_were_looked_at(monkeypatch: pytest.Mon
         assert not any(picture._halves for picture in pictures)
 
 
-def test_o_net_looks_once_at_each_face_where_it_is_quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_it_is_quick_o_net_finds_the_faces_in_half_of_the_looks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     looks: list[int] = []
     whole = HostCascade._run_batch
 
