@@ -74,12 +74,17 @@ def ranges_for(
     seed: int = 0,
     device: torch.device | None = None,
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Ranges learned on `train`, none if they lose too much on `select`; and what they lose."""
+    """Ranges learned on `train`, none if they lose too much on `select`; and what they lose.
+
+    Raises UsageError where learning diverges.
+    """
     network = network_of(loaded)
     fold_batch_norms(network)
     network.to(device)
     with WithoutTf32():
         ranges = learn_ranges(network, loaded, train, steps=steps, seed=seed)
+        if not all(each.isfinite().all() for each in ranges.values()):
+            raise UsageError("The ranges diverge while they are learned; try another --seed.")
         rounded = round_network(network_of(loaded), ranges).to(device)
         exact, found = (_probabilities(each, loaded, select.images) for each in (network, rounded))
     figures = losses(exact, found, select.labels) | {"steps": steps, "seed": seed}

@@ -33,8 +33,8 @@ Message = dict[str, Any]
 MEMORY_BYTES = 320 * 2**20
 LEAST_SLOTS, MOST_SLOTS = 6, 96
 PAGE_BYTES = 4096
-# After so many frames memory goes back to the system, and before the first: to read the index of
-# hours takes 10 MB, and what is free between what stays would be used bit by bit.
+# After so many frames, the first included, free memory goes back to the system: reading the index
+# of hours leaves 10 MB of it in small pieces.
 GIVEN_BACK_EVERY = 1000
 # Of memory that can be asked for: the largest pictures that are taken, in all of FFmpeg's threads,
 # fit, and what a machine has not is refused all the same.

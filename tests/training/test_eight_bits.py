@@ -117,6 +117,16 @@ def test_what_cannot_be_rounded_is_said_and_nothing_written(
     assert "too much, not kept" in capsys.readouterr().out
 
 
+def test_ranges_that_diverge_are_said(dataset, tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(eight_bits, "RATE", 1e6)
+    out = tmp_path / "none.safetensors"
+    words = [str(shipped_weights()), "--out", str(out), "--data", str(dataset), "--steps", "2"]
+    with pytest.raises(SystemExit) as left:
+        main(words)
+    assert left.value.code == 2 and not out.exists()
+    assert "The ranges diverge" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
