@@ -28,7 +28,7 @@ def places(records: list[FaceRecord]) -> list[tuple[object, ...]]:
     return [(row.frame, row.status, row.face, row.track, row.origin) for row in records]
 
 
-def assert_boxes_are_alike(pairs: list[tuple[FaceRecord, FaceRecord]]) -> None:
+def assert_boxes_are_alike(pairs: list[tuple[FaceRecord, FaceRecord]], *, most_px: float) -> None:
     """Half of the edges to a hundredth of a pixel, 95 % to a quarter of a pixel.
 
     Of places where P-Net sees a face, some are equally sure but for the last bit: O-Net's looks
@@ -36,9 +36,7 @@ def assert_boxes_are_alike(pairs: list[tuple[FaceRecord, FaceRecord]]) -> None:
     """
     sides = ("x", "y", "width", "height")
     away = np.abs([[getattr(a, side) - getattr(b, side) for side in sides] for a, b in pairs])
-    assert np.median(away) < 0.01 and np.quantile(away, 0.95) < 0.25
-    heights = np.array([a.height for a, _ in pairs])
-    assert (away < 0.03 * heights[:, None]).all()
+    assert np.median(away) < 0.01 and np.quantile(away, 0.95) < 0.25 and away.max() < most_px
 
 
 @pytest.mark.parametrize("stride", [1, 5])
@@ -50,7 +48,7 @@ def test_rows_are_the_same(portrait_clip, monkeypatch, stride: int) -> None:
     assert places(host) == places(device)
     faces = [pair for pair in zip(host, device, strict=True) if pair[0].x is not None]
     assert len(faces) > 40
-    assert_boxes_are_alike(faces)
+    assert_boxes_are_alike(faces, most_px=0.7)
     assert all(a.confidence == pytest.approx(b.confidence, abs=0.05) for a, b in faces)
     assert np.mean([a.emotion == b.emotion for a, b in faces]) > 0.95
 

@@ -199,7 +199,7 @@ def test_tables_are_those_of_the_cpu(portrait_clip, stride: int) -> None:
         (r.frame, r.face, r.track) for r in device
     ]
     faces = [pair for pair in zip(host, device, strict=True) if pair[0].x is not None]
-    assert_boxes_are_alike(faces)
+    assert_boxes_are_alike(faces, most_px=3)
     assert np.mean([a.emotion == b.emotion for a, b in faces]) > 0.95
 
 

@@ -6,7 +6,7 @@
 DIR holds talking_720p.mp4, talking_336p.mp4, street_1080p.mp4 and photos. The results are GPU.md
 and, under results/, gpu.json and gpu.png; the JSON is whole after each step, and --render writes
 the others again from it. Each section is a process of its own, so that none takes the others with
-it; all of them take about six minutes, in which the last cases find no time.
+it; all of them take about five minutes, in which the last cases find no time.
 """
 
 import argparse

@@ -37,13 +37,15 @@ class Places(NamedTuple):
 class HalvesPlan:
     """Of pictures that are halved H times, and lie one behind the other, the full one first.
 
-    `powers` (H,) are 2, 4 and so on; `heights`, `widths` and `starts` (H + 1,) those of the halves.
-    The largest level comes from the one that is halved `first_times` times, where FINENESS samples
-    a pixel of it lie each way, `fine_px` in all: by the taps of `first` down and across or, where
-    rows or columns were left out, at `spread` places.
+    `powers` (H,) are 2, 4 and so on; `sizes` the H + 1 heights and widths, which `heights` and
+    `widths` (H + 1,) have on the device, and `starts` (H + 1,) where each begins. The largest level
+    comes from the one that is halved `first_times` times, where FINENESS samples a pixel of it lie
+    each way, `fine_px` in all: by the taps of `first` down and across or, where rows or columns
+    were left out, at `spread` places.
     """
 
     powers: Tensor
+    sizes: list[tuple[int, int]]
     heights: Tensor
     widths: Tensor
     starts: Tensor
@@ -51,11 +53,6 @@ class HalvesPlan:
     fine_px: int
     first: tuple[Taps, Taps] | None
     spread: tuple[Places, Places] | None
-
-    @property
-    def count(self) -> int:
-        """Of pictures that lie behind each other: the full one and its halves."""
-        return len(self.powers) + 1
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -96,7 +93,6 @@ def plan(
     sizes = [level.size for level in levels]
     maps = [(places_along(high), places_along(wide)) for high, wide in sizes]
     ends = torch.tensor([rows * columns for rows, columns in maps], dtype=torch.int64).cumsum(0)
-
     is_quick = fidelity is Fidelity.QUICK and bool(sizes)
     return Plan(
         sizes=sizes,
@@ -117,28 +113,28 @@ def _halves_plan(
     """Of pictures whose largest level is as high and wide as `largest`."""
     first_times = times_halved(min(height // largest[0], width // largest[1]))
     halves = range(max(first_times, _most_halved(height, width)) + 1)
-    half_px = [(height >> times) * (width >> times) for times in halves]
+    sizes = [(height >> times, width >> times) for times in halves]
+    sizes_px = [math.prod(size) for size in sizes]
     fine = [FINENESS * side for side in largest]
-    is_whole = not is_spread(height, width, times=first_times)
-    return HalvesPlan(
-        powers=_whole([2**times for times in halves[1:]], device),
-        heights=_whole([height >> times for times in halves], device),
-        widths=_whole([width >> times for times in halves], device),
-        starts=_whole([sum(half_px[:times]) for times in halves], device),
-        first_times=first_times,
-        fine_px=math.prod(fine),
-        first=(
-            _linear(height >> first_times, fine[0], device),
-            _linear(width >> first_times, fine[1], device),
-        )
-        if is_whole
-        else None,
-        spread=None
-        if is_whole
-        else (
+    first = spread = None
+    if is_spread(height, width, times=first_times):
+        spread = (
             _over(height / 2**first_times, fine[0], device, rounds_twice=True),
             _over(width / 2**first_times, fine[1], device, rounds_twice=False),
-        ),
+        )
+    else:
+        high, wide = sizes[first_times]
+        first = _linear(high, fine[0], device), _linear(wide, fine[1], device)
+    return HalvesPlan(
+        powers=_whole([2**times for times in halves[1:]], device),
+        sizes=sizes,
+        heights=_whole([high for high, _ in sizes], device),
+        widths=_whole([wide for _, wide in sizes], device),
+        starts=_whole([sum(sizes_px[:times]) for times in halves], device),
+        first_times=first_times,
+        fine_px=math.prod(fine),
+        first=first,
+        spread=spread,
     )
 
 

@@ -88,11 +88,10 @@ class Halves:
         # The full pictures and their halves, one behind the other: each crop takes its pixels from
         # the one that it wants. The three channels of a pixel and a zero lie side by side, to be
         # fetched as one number.
-        sizes = [(self.height >> times, self.width >> times) for times in range(halves_plan.count)]
-        self._pixels_each = sum(map(math.prod, sizes))
+        self._pixels_each = sum(map(math.prod, halves_plan.sizes))
         in_a_row = pixels.new_zeros(len(pixels), self._pixels_each, 4)
         half, first = pixels, 0
-        for times, (high, wide) in enumerate(sizes):
+        for times, (high, wide) in enumerate(halves_plan.sizes):
             half = _halved(half) if times else half
             in_a_row[:, first : first + high * wide, :3] = half.flatten(1, 2)
             first += high * wide
