@@ -72,6 +72,7 @@ class Analyzer:
         self._one_batch = nullcontext() if self.runtime.device.type == "cpu" else Lock()
         self.photo_threads = photo_workers()
         self._batch_size = run.batch_size
+        self.min_face = options.min_face
         give_back_memory()
 
     def batch_frames(self, width_px: int, height_px: int) -> int:

@@ -42,7 +42,8 @@ class Frame:
     """One decoded frame of a video, or a photo.
 
     `index` is the rank of its presentation time among the stream's packets, 0 for a photo;
-    `time_s` is None for a photo; `width` and `height` are those of the upright picture in px.
+    `time_s` is None for a photo; `width` and `height` are those of the upright picture in px, each
+    of which stands for `shrunk` by `shrunk` pixels of the file: photos may be read smaller.
     """
 
     source: str
@@ -51,6 +52,7 @@ class Frame:
     width: int
     height: int
     picture: Picture
+    shrunk: int = 1
 
     def rgb(self, scale: float = 1) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 RGB of the upright picture."""

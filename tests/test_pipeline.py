@@ -166,6 +166,20 @@ def test_rows_of_photos_do_not_depend_on_batches_and_threads(photos, monkeypatch
             assert one.happy == pytest.approx(other.happy, abs=0.01)
 
 
+def test_a_photo_that_is_read_smaller_has_its_faces_where_they_are(tmp_path, monkeypatch) -> None:
+    Image.fromarray(data.astronaut()).resize((2048, 2048)).save(tmp_path / "large.jpg")
+    options = ScanOptions(min_face="15%")  # 307 px: it is read at a quarter of its size
+    (smaller,) = emoscan.analyze_images(tmp_path, options=options)
+    monkeypatch.setattr("emoscan.media.images.SHRINKS", ())
+    (whole,) = emoscan.analyze_images(tmp_path, options=options)
+    near = pytest.approx([whole.x, whole.y, whole.width, whole.height], abs=0.02 * whole.height)
+    assert [smaller.x, smaller.y, smaller.width, smaller.height] == near != [0, 0, 0, 0]
+    assert smaller.x != whole.x  # or nothing was read smaller
+    assert smaller.landmarks == pytest.approx(whole.landmarks, abs=0.02 * whole.height)
+    assert smaller.emotion == whole.emotion
+    assert smaller.happy == pytest.approx(whole.happy, abs=0.05)
+
+
 def test_a_broken_photo_is_a_row_and_a_problem(photos, tmp_path) -> None:
     (photos / "b.jpg").write_bytes((photos / "a.jpg").read_bytes()[:2000])
     report = emoscan.scan(photos, tmp_path / "t.jsonl", kind=MediaKind.PHOTO)

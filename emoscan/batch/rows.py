@@ -10,7 +10,7 @@ from emoscan.errors import MediaError
 from emoscan.faces.track import Tracker
 from emoscan.media.find import MediaFile
 from emoscan.media.source import VideoSource
-from emoscan.options import ScanOptions
+from emoscan.options import MinFace, ScanOptions
 from emoscan.outcome import Problem, ProblemKind
 from emoscan.timeline.records import FaceRecord
 from emoscan.types import Frame, Unreadable
@@ -81,7 +81,7 @@ def photo_rows(
 
     def look(batch: Sequence[MediaFile]) -> tuple[list[FaceRecord], list[Problem]]:
         broken: list[Problem] = []
-        photos = [*_photos(batch, broken, fail_fast=fail_fast)]
+        photos = [*_photos(batch, analyzer.min_face, broken, fail_fast=fail_fast)]
         return analyzer.photo_rows(photos), broken
 
     looks = mapped(look, _batches(files, analyzer), threads=analyzer.photo_threads)
@@ -121,13 +121,13 @@ def _batches(files: Iterable[MediaFile], analyzer: Analyzer) -> Iterator[list[Me
 
 
 def _photos(
-    files: Iterable[MediaFile], problems: list[Problem], *, fail_fast: bool
+    files: Iterable[MediaFile], min_face: MinFace, problems: list[Problem], *, fail_fast: bool
 ) -> Iterator[Frame | Unreadable]:
     from emoscan.media.images import read_photo  # as above
 
     for file in files:
         try:
-            yield read_photo(file)
+            yield read_photo(file, min_face=min_face)
         except MediaError as error:
             problems.append(Problem(file.source, ProblemKind.FAILED, str(error)))
             yield Unreadable(file.source, 0, None)

@@ -93,8 +93,12 @@ class FaceDetector:
     def start_frames(self, frames: Sequence[Frame]) -> Callable[[], list[Faces]]:
         """The same, for whoever calls for it; on a GPU it has begun before."""
         pictures = self.pictures(frames)
-        found = self._start(pictures, [self._min_face.in_px(frame.height) for frame in frames])
+        found = self._start(pictures, [*map(self._least_px, frames)])
         return lambda: self.settled(pictures, found())
+
+    def _least_px(self, frame: Frame) -> float:
+        """`min_face` in pixels of the frame's picture."""
+        return self._min_face.in_px(frame.height * frame.shrunk) / frame.shrunk
 
     @property
     def works_ahead(self) -> bool:

@@ -83,9 +83,9 @@ def frame_records(frame: Frame, faces: Faces, emotions: Emotions) -> list[FaceRe
         _tracks(frame, faces),
         repeat(None),  # label
         [Origin.FOLLOWED if followed else Origin.DETECTED for followed in faces.followed],
-        *_positions_and_sizes(faces).T.tolist(),
+        *(frame.shrunk * _positions_and_sizes(faces)).T.tolist(),
         faces.scores.tolist(),
-        map(tuple, faces.landmarks.reshape(len(faces), -1).tolist()),
+        map(tuple, (frame.shrunk * faces.landmarks.reshape(len(faces), -1)).tolist()),
         [_CLASSES[likeliest] for likeliest in probabilities.argmax(axis=1).tolist()],
         probabilities.max(axis=1).tolist(),
         *probabilities.T.tolist(),

@@ -23,6 +23,7 @@ class QuickAnalyzer:
         self.runtime = choose_runtime("cpu")
         self.fidelity = Fidelity.QUICK
         self.classifier = load_weights(None)
+        self.min_face = options.min_face
         self.photo_threads = 2
 
     def batch_frames(self, width_px: int, height_px: int) -> int:

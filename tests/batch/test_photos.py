@@ -59,10 +59,10 @@ def out_of_reach(monkeypatch):
     read = emoscan.media.images.read_photo
 
     def set_names(*names: str) -> None:
-        def failing(file):
+        def failing(file, **how):
             if file.source in names:
                 raise MediaError(f"{file.source} is out of reach.")
-            return read(file)
+            return read(file, **how)
 
         monkeypatch.setattr("emoscan.media.images.read_photo", failing)
 
@@ -75,9 +75,9 @@ def looked_at(monkeypatch) -> list[str]:
     names: list[str] = []
     read = emoscan.media.images.read_photo
 
-    def noting(file):
+    def noting(file, **how):
         names.append(file.source)
-        return read(file)
+        return read(file, **how)
 
     monkeypatch.setattr("emoscan.media.images.read_photo", noting)
     return names

@@ -12,6 +12,7 @@ from emoscan.batch import rows
 from emoscan.errors import MediaError
 from emoscan.media import images
 from emoscan.media.find import MediaFile
+from emoscan.options import MinFace, ScanOptions
 from emoscan.types import Frame, Unreadable
 from tests.pictures import ArrayPicture
 
@@ -25,6 +26,7 @@ class Lists:
     """In place of an Analyzer: its rows are the names of a batch's photos."""
 
     photo_threads: int = 3
+    min_face: MinFace = ScanOptions().min_face
 
     def batch_frames(self, width_px: int, height_px: int) -> int:
         return max(1, min(4, 1200 // (width_px * height_px)))
@@ -37,7 +39,7 @@ class Lists:
 def unread(monkeypatch) -> None:
     """Photos of 10 by 10 px that need no file; each third cannot be read, and takes longest."""
 
-    def read(file: MediaFile) -> Frame:
+    def read(file: MediaFile, *, min_face: MinFace) -> Frame:
         if int(file.source[:2]) % 3 == 0:
             time.sleep(0.01)
             raise MediaError(f"{file.source} is broken.")
@@ -82,11 +84,11 @@ def test_photos_are_read_side_by_side(monkeypatch) -> None:
     all_three = threading.Barrier(3, timeout=10)
     read, waited = images.read_photo, set()
 
-    def together(file: MediaFile) -> Frame:
+    def together(file: MediaFile, *, min_face: MinFace) -> Frame:
         if file.source in {"00.jpg", "04.jpg", "08.jpg"}:  # the first of each batch
             all_three.wait()  # none gets on without the others
             waited.add(file.source)
-        return read(file)
+        return read(file, min_face=min_face)
 
     monkeypatch.setattr(images, "read_photo", together)
     looked_at(50)

@@ -12,6 +12,7 @@ from emoscan.media.find import MediaFile
 from emoscan.media.images import photo_size, read_photo
 from emoscan.media.picture import MAX_PIXELS
 from emoscan.media_kind import MediaKind
+from emoscan.options import MinFace
 from tests.clips import write_heic
 from tests.real_data import MEDIA
 
@@ -26,8 +27,8 @@ def corners(width: int = 64, height: int = 32) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def read(path: Path):
-    return read_photo(MediaFile(path, path.name))
+def read(path: Path, min_face: MinFace | None = None):
+    return read_photo(MediaFile(path, path.name), min_face=min_face)
 
 
 def assert_corners(pixels, tolerance=12):
@@ -102,6 +103,57 @@ def test_exif_orientation(tmp_path, orientation):
     frame = read(tmp_path / "a.jpg")
     assert (frame.width, frame.height) == (64, 32)
     assert_corners(frame.rgb(), 20)
+
+
+@pytest.mark.parametrize(
+    ("min_face", "shrunk"),
+    [
+        (None, 1),
+        (MinFace(px=127), 1),
+        (MinFace(px=128), 2),
+        (MinFace(px=512), 8),
+        (MinFace(px=4000), 8),
+        (MinFace(share=0.1), 1),
+        (MinFace(share=0.21), 2),
+        (MinFace(share=1), 8),
+    ],
+)
+def test_jpegs_are_read_smaller_where_only_large_faces_count(tmp_path, min_face, shrunk) -> None:
+    corners(801, 613).save(tmp_path / "a.jpg", quality=95)
+    frame = read(tmp_path / "a.jpg", min_face)
+    assert frame.shrunk == shrunk
+    assert (frame.width, frame.height) == (-(-801 // shrunk), -(-613 // shrunk))
+    assert_corners(frame.rgb())
+    whole = read(tmp_path / "a.jpg").rgb(1 / shrunk).astype(int)
+    height, width = whole.shape[0] - 1, whole.shape[1] - 1  # ends that are no whole pixel
+    assert np.abs(frame.rgb()[:height, :width] - whole[:height, :width]).mean() < 2
+
+
+def test_a_turned_jpeg_is_as_high_as_it_is_shown(tmp_path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    corners(800, 400).transpose(Image.Transpose.ROTATE_90).save(tmp_path / "a.jpg", exif=exif)
+    frame = read(tmp_path / "a.jpg", MinFace(share=0.2))  # 80 px; of 800 it would be 160
+    assert (frame.width, frame.height, frame.shrunk) == (800, 400, 1)
+    frame = read(tmp_path / "a.jpg", MinFace(share=0.4))
+    assert (frame.width, frame.height, frame.shrunk) == (400, 200, 2)
+    assert_corners(frame.rgb(), 20)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.webp", "gray.jpg", "cmyk.jpg", "tiny.jpg", "mpo.jpg"])
+def test_what_can_be_read_smaller(tmp_path, name) -> None:
+    path = tmp_path / name
+    modes = {"gray.jpg": "L", "cmyk.jpg": "CMYK"}
+    image = corners(7, 5) if name == "tiny.jpg" else corners(640, 320)
+    image = image.convert(modes.get(name, "RGB"))
+    if name == "mpo.jpg":
+        image.save(path, format="MPO", save_all=True, append_images=[image])
+    else:
+        image.save(path)
+    frame = read(path, MinFace(px=512))
+    assert frame.shrunk == (1 if path.suffix != ".jpg" else 4 if name == "tiny.jpg" else 8)
+    assert frame.width == -(-image.width // frame.shrunk)
+    assert frame.rgb().shape == (frame.height, frame.width, 3)
 
 
 def test_sixteen_bits_are_scaled(tmp_path):

@@ -55,6 +55,15 @@ def test_a_photo_has_neither_time_nor_track():
     assert (row.frame, row.time_s, row.track) == (0, None, None)
 
 
+def test_places_are_those_of_the_file_where_a_photo_was_read_smaller():
+    (whole,) = frame_records(frame(), faces(1), emotions(1))
+    (shrunk,) = frame_records(replace(frame(), shrunk=4), faces(1), emotions(1))
+    of_whole = (whole.x, whole.y, whole.width, whole.height, *whole.landmarks)
+    of_shrunk = (shrunk.x, shrunk.y, shrunk.width, shrunk.height, *shrunk.landmarks)
+    assert of_shrunk == tuple(4 * value for value in of_whole)
+    assert (shrunk.score, shrunk.confidence) == (whole.score, whole.confidence)
+
+
 def test_no_track_is_null():
     rows = frame_records(frame(), faces(2, first_track=NO_TRACK), emotions(2))
     assert [row.track for row in rows] == [None, 0]
