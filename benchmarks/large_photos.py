@@ -1,16 +1,19 @@
-"""Large photos in which only large faces are looked for, read smaller or whole.
+"""Photos in which only large faces are looked for, read smaller or whole.
 
-    python -m benchmarks.large_photos --media DIR [--min-face 5%] [--side 4032] [--rounds 5]
+    python -m benchmarks.large_photos --media DIR [--min-face 256] [--side 4032] [--rounds 5]
 
-The JPEGs of the folder, enlarged until their longer side is that of a phone's photo, with a little
-noise, are scanned in turns: read as emoscan reads them, and whole. Loading the networks is left
-out. What is found in those that were read whole counts as right.
+Faces are counted in the folder's JPEGs and in every eighth frame of its videos as such, classes of
+those that are as large as asked for; what is found in pictures that were read whole counts as
+right. Beside it stands what changes where one row and one column are cut off. Photos a second are
+those of the JPEGs enlarged until their longer side is that of a phone's photo, with a little noise,
+read either way in turns; loading the networks is left out.
 """
 
 import argparse
 import statistics
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -21,67 +24,88 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.speed.quality import Quality, compare_tables
+from benchmarks.backend_parity import batches
+from benchmarks.speed.quality import compare_tables
 from emoscan import RunOptions, ScanOptions
 from emoscan.analyzer import Analyzer
 from emoscan.batch.rows import photo_rows
-from emoscan.emotions import EMOTIONS
 from emoscan.media import images
 from emoscan.media.find import MediaFile, find_media
 from emoscan.media_kind import MediaKind
-from emoscan.options import parse_min_face
 from emoscan.outcome import Problem
 from emoscan.timeline.records import FaceRecord
 
+EVERY = 8
 COPIES = 4
 NOISE_LEVELS = 4
-QUALITY = 90
+FRAME_QUALITY, LARGE_QUALITY = 95, 90
 
 
 def main() -> None:
     """Measure, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--media", type=Path, required=True)
-    parser.add_argument("--min-face", type=parse_min_face, default="5%")
+    parser.add_argument("--min-face", type=int, default=256, help="px")
     parser.add_argument("--side", type=int, default=4032, help="px")
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
+    if not any(args.media.glob("*.jpg")):
+        parser.error(f"{args.media} has no .jpg")
     analyzer = Analyzer(ScanOptions(min_face=args.min_face), RunOptions())
+    runtime = analyzer.runtime
+    print(f"{runtime.device_name}, {runtime.backend.value}, {runtime.precision.value}")
     with tempfile.TemporaryDirectory() as folder:
-        files = _large(args.media, Path(folder), side_px=args.side)
-        shrunk = [images.read_photo(file, min_face=analyzer.min_face).shrunk for file in files]
+        _print_faces(_as_they_are(args.media, Path(folder)), analyzer, args.min_face)
+    with tempfile.TemporaryDirectory() as folder:
+        _print_rates(_large(args.media, Path(folder), side_px=args.side), analyzer, args.rounds)
+
+
+def _print_faces(files: Sequence[MediaFile], analyzer: Analyzer, least_px: int) -> None:
+    with _read_whole():
+        wanted = _table(_rows(files, analyzer))
+        with tempfile.TemporaryDirectory() as folder:
+            cut = _table(_rows(_cut(files, Path(folder)), analyzer))
+    smaller = _table(_rows(files, analyzer))
+    print(f"{len(files)} photos as they are, read smaller by: {_factors(files, analyzer)}")
+    for name, table in (("read smaller", smaller), ("a row and a column less", cut)):
+        found = compare_tables(wanted, table, class_min_px=least_px)
+        print(
+            f"{name}: of {found.reference} faces {found.matched} are found,"
+            f" {found.found - found.matched} others;"
+            f" of {found.compared} as large as asked for {found.agreeing} have the same class"
+        )
+
+
+def _print_rates(files: Sequence[MediaFile], analyzer: Analyzer, rounds: int) -> None:
+    print(f"{len(files)} photos enlarged, read smaller by: {_factors(files, analyzer)}")
+    many = [*files] * COPIES
+    seconds: dict[str, list[float]] = {"smaller": [], "whole": []}
+    for _ in range(rounds):
+        seconds["smaller"].append(_seconds(many, analyzer))
         with _read_whole():
-            wanted = _rows(files, analyzer)
-        found = _rows(files, analyzer)
-        smaller_s, whole_s = _times_s(files * COPIES, analyzer, rounds=args.rounds)
-    print(f"{len(files)} photos, smallest face {args.min_face}, read smaller by: {shrunk}")
-    for name, seconds in (("smaller", smaller_s), ("whole", whole_s)):
-        rates = [COPIES * len(files) / one_s for one_s in seconds]
+            seconds["whole"].append(_seconds(many, analyzer))
+    for name, its in seconds.items():
+        rates = [len(many) / one_s for one_s in its]
         middle, least, most = statistics.median(rates), min(rates), max(rates)
         print(f"read {name}: {middle:.1f} photos/s ({least:.1f} to {most:.1f})")
-    print(_said(compare_tables(_table(wanted), _table(found))))
 
 
-def _times_s(
-    files: Sequence[MediaFile], analyzer: Analyzer, *, rounds: int
-) -> tuple[list[float], list[float]]:
-    """Of reading smaller and whole, in turns."""
-    smaller_s, whole_s = [], []
-    for _ in range(rounds):
-        began_s = time.perf_counter()
-        _rows(files, analyzer)
-        smaller_s.append(time.perf_counter() - began_s)
-        with _read_whole():
-            began_s = time.perf_counter()
-            _rows(files, analyzer)
-            whole_s.append(time.perf_counter() - began_s)
-    return smaller_s, whole_s
+def _factors(files: Sequence[MediaFile], analyzer: Analyzer) -> dict[int, int]:
+    """How many are read smaller by which factor."""
+    read = (images.read_photo(file, min_face=analyzer.min_face).shrunk for file in files)
+    return dict(sorted(Counter(read).items()))
+
+
+def _seconds(files: Sequence[MediaFile], analyzer: Analyzer) -> float:
+    began_s = time.perf_counter()
+    _rows(files, analyzer)
+    return time.perf_counter() - began_s
 
 
 def _rows(files: Sequence[MediaFile], analyzer: Analyzer) -> list[FaceRecord]:
     problems: list[Problem] = []
-    with photo_rows(files, analyzer, problems=problems, fail_fast=True) as batches:
-        rows = [row for batch in batches for row in batch]
+    with photo_rows(files, analyzer, problems=problems, fail_fast=True) as its:
+        rows = [row for batch in its for row in batch]
     assert not problems, problems
     return rows
 
@@ -90,7 +114,25 @@ def _read_whole() -> AbstractContextManager[object]:
     return patch.object(images, "SHRINKS", ())
 
 
-def _large(media: Path, folder: Path, *, side_px: int) -> list[MediaFile]:
+def _as_they_are(media: Path, folder: Path) -> Sequence[MediaFile]:
+    for path in media.glob("*.jpg"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    for frame in (frame for batch in batches(media, EVERY) for frame in batch):
+        if frame.time_s is not None:
+            name = f"{frame.source}_{frame.index:06}.jpg"
+            Image.fromarray(frame.rgb()).save(folder / name, quality=FRAME_QUALITY)
+    return _photos(folder)
+
+
+def _cut(files: Sequence[MediaFile], folder: Path) -> Sequence[MediaFile]:
+    for file in files:
+        with Image.open(file.path) as image:
+            less = image.convert("RGB").crop((1, 1, *image.size))
+        less.save(folder / file.path.name, quality=FRAME_QUALITY)
+    return _photos(folder)
+
+
+def _large(media: Path, folder: Path, *, side_px: int) -> Sequence[MediaFile]:
     random = np.random.default_rng(0)
     for path in sorted(media.glob("*.jpg")):
         with Image.open(path) as image:
@@ -99,24 +141,20 @@ def _large(media: Path, folder: Path, *, side_px: int) -> list[MediaFile]:
             large = np.asarray(image.convert("RGB").resize(size, Image.Resampling.LANCZOS))
         noise = random.normal(0, NOISE_LEVELS, (*large.shape[:2], 1))
         noisy: NDArray[np.uint8] = (large + noise).clip(0, 255).astype(np.uint8)
-        Image.fromarray(noisy).save(folder / path.name, quality=QUALITY)
+        Image.fromarray(noisy).save(folder / path.name, quality=LARGE_QUALITY)
+    return _photos(folder)
+
+
+def _photos(folder: Path) -> Sequence[MediaFile]:
     return list(find_media([folder], MediaKind.PHOTO, recursive=False).files)
 
 
 def _table(rows: Sequence[FaceRecord]) -> pd.DataFrame:
     """What `compare_tables` takes, each photo as a frame of its own."""
     number = {source: place for place, source in enumerate(sorted({row.source for row in rows}))}
-    names = ("x", "y", "width", "height", "emotion", "status", *EMOTIONS)
+    names = ("x", "y", "width", "height", "emotion", "status")
     columns = {name: [getattr(row, name) for row in rows] for name in names}
     return pd.DataFrame({"frame": [number[row.source] for row in rows], **columns})
-
-
-def _said(quality: Quality) -> str:
-    return (
-        f"of {quality.reference} faces {quality.matched} are found,"
-        f" {quality.found - quality.matched} others;"
-        f" of these {quality.agreeing} have the same class"
-    )
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ def _batches(files: Iterable[MediaFile], analyzer: Analyzer) -> Iterator[list[Me
     batch: list[MediaFile] = []
     filled = 0.0
     for file in files:
-        share = 1 / analyzer.batch_frames(*photo_size(file))
+        share = 1 / analyzer.batch_frames(*photo_size(file, min_face=analyzer.min_face))
         if batch and filled + share > FULL:
             yield batch
             batch, filled = [], 0.0

@@ -22,6 +22,8 @@ from emoscan.faces.candidates import (
     not_inside_a_better,
 )
 from emoscan.faces.cascade import (
+    BEFORE_PX,
+    LONGER_PX,
     OUTPUT_OVERLAP,
     REFINEMENT_THRESHOLD,
     Cascade,
@@ -43,6 +45,8 @@ __all__ = ["FaceDetector", "Fidelity"]
 LOOK_SHARE = 0.85
 # How often O-Net looks at its own box again, and how many of the last looks count.
 SETTLING_LOOKS, AVERAGED_LOOKS = 3, 2
+# How far a box's edges lie right of and below what they were seen at; landmarks as the last two.
+OFF_PX = np.array([BEFORE_PX, BEFORE_PX, BEFORE_PX - LONGER_PX, BEFORE_PX - LONGER_PX], np.float32)
 # A box that overlaps less with the one that it started from has gone to another face.
 SETTLED_IOU = 0.5
 
@@ -94,7 +98,10 @@ class FaceDetector:
         """The same, for whoever calls for it; on a GPU it has begun before."""
         pictures = self.pictures(frames)
         found = self._start(pictures, [*map(self._least_px, frames)])
-        return lambda: self.settled(pictures, found())
+        return lambda: [
+            _as_in_the_file(faces, frame.shrunk)
+            for frame, faces in zip(frames, self.settled(pictures, found()), strict=True)
+        ]
 
     def _least_px(self, frame: Frame) -> float:
         """`min_face` in pixels of the frame's picture."""
@@ -222,6 +229,18 @@ class FaceDetector:
                 followed=np.full(len(found), followed, np.bool_),
             )
         )
+
+
+def _as_in_the_file(faces: Faces, shrunk: int) -> Faces:
+    """The faces of a picture that was read smaller, where they would be in the whole one.
+
+    MTCNN takes pixels from one before a box on, but counts from the box: all that it finds lies so
+    many pixels too far right and down whatever the picture's size, which is more in a small one.
+    """
+    if shrunk == 1:
+        return faces
+    too_far = np.float32(1 - 1 / shrunk) * OFF_PX
+    return replace(faces, boxes=faces.boxes - too_far, landmarks=faces.landmarks - too_far[2])
 
 
 def _around(boxes: Floats, *, least_px: NDArray[np.float64] | None = None) -> Floats:

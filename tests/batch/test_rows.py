@@ -47,7 +47,7 @@ def unread(monkeypatch) -> None:
         return Frame(file.source, 0, None, 10, 10, ArrayPicture(pixels))
 
     monkeypatch.setattr(images, "read_photo", read)
-    monkeypatch.setattr(images, "photo_size", lambda _: (10, 10))
+    monkeypatch.setattr(images, "photo_size", lambda _, **how: (10, 10))
 
 
 def looked_at(count: int, *, fail_fast: bool = False) -> tuple[list[str], list[str]]:
@@ -97,6 +97,6 @@ def test_photos_are_read_side_by_side(monkeypatch) -> None:
 
 def test_a_batch_is_as_many_photos_as_their_sizes_allow(monkeypatch) -> None:
     sizes = [(10, 10)] * 6 + [(20, 30), (20, 30), (10, 10), (90, 90), (10, 10), (20, 20)]
-    monkeypatch.setattr(images, "photo_size", lambda file: sizes[int(file.source[:2])])
+    monkeypatch.setattr(images, "photo_size", lambda file, **how: sizes[int(file.source[:2])])
     batches = rows._batches(iter(files(len(sizes))), Lists())
     assert [len(batch) for batch in batches] == [4, 3, 2, 1, 2]

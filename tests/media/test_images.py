@@ -109,13 +109,13 @@ def test_exif_orientation(tmp_path, orientation):
     ("min_face", "shrunk"),
     [
         (None, 1),
-        (MinFace(px=127), 1),
-        (MinFace(px=128), 2),
-        (MinFace(px=512), 8),
+        (MinFace(px=255), 1),
+        (MinFace(px=256), 2),
+        (MinFace(px=512), 4),
         (MinFace(px=4000), 8),
-        (MinFace(share=0.1), 1),
-        (MinFace(share=0.21), 2),
-        (MinFace(share=1), 8),
+        (MinFace(share=0.41), 1),
+        (MinFace(share=0.42), 2),
+        (MinFace(share=1), 4),
     ],
 )
 def test_jpegs_are_read_smaller_where_only_large_faces_count(tmp_path, min_face, shrunk) -> None:
@@ -123,6 +123,8 @@ def test_jpegs_are_read_smaller_where_only_large_faces_count(tmp_path, min_face,
     frame = read(tmp_path / "a.jpg", min_face)
     assert frame.shrunk == shrunk
     assert (frame.width, frame.height) == (-(-801 // shrunk), -(-613 // shrunk))
+    size = photo_size(MediaFile(tmp_path / "a.jpg", "a.jpg"), min_face=min_face)
+    assert size == (frame.width, frame.height)
     assert_corners(frame.rgb())
     whole = read(tmp_path / "a.jpg").rgb(1 / shrunk).astype(int)
     height, width = whole.shape[0] - 1, whole.shape[1] - 1  # ends that are no whole pixel
@@ -133,11 +135,21 @@ def test_a_turned_jpeg_is_as_high_as_it_is_shown(tmp_path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     corners(800, 400).transpose(Image.Transpose.ROTATE_90).save(tmp_path / "a.jpg", exif=exif)
-    frame = read(tmp_path / "a.jpg", MinFace(share=0.2))  # 80 px; of 800 it would be 160
+    frame = read(tmp_path / "a.jpg", MinFace(share=0.35))  # 140 px; of 800 it would be 280
     assert (frame.width, frame.height, frame.shrunk) == (800, 400, 1)
-    frame = read(tmp_path / "a.jpg", MinFace(share=0.4))
+    frame = read(tmp_path / "a.jpg", MinFace(share=0.65))
     assert (frame.width, frame.height, frame.shrunk) == (400, 200, 2)
     assert_corners(frame.rgb(), 20)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_jpeg_is_read_smaller_where_nothing_is_left_over(tmp_path, orientation) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for width, height, shrunk in ((800, 808, 8), (800, 804, 4), (801, 808, 1)):
+        corners(width, height).save(tmp_path / "a.jpg", exif=exif)
+        frame = read(tmp_path / "a.jpg", MinFace(px=4000))
+        assert frame.shrunk == (shrunk if orientation > 1 else 8)
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.webp", "gray.jpg", "cmyk.jpg", "tiny.jpg", "mpo.jpg"])
@@ -151,9 +163,26 @@ def test_what_can_be_read_smaller(tmp_path, name) -> None:
     else:
         image.save(path)
     frame = read(path, MinFace(px=512))
-    assert frame.shrunk == (1 if path.suffix != ".jpg" else 4 if name == "tiny.jpg" else 8)
+    assert frame.shrunk == (4 if path.suffix == ".jpg" else 1)
     assert frame.width == -(-image.width // frame.shrunk)
     assert frame.rgb().shape == (frame.height, frame.width, 3)
+
+
+def test_a_jpeg_that_has_no_smaller_picture_is_read_whole(tmp_path) -> None:
+    side, marker = 200, b"\xff"
+    bits = [0, 0, 0, 9, *[0] * 12, *range(9)]  # nine codes of four bits: 0000 is “as before”
+    segments = {
+        0xC3: [8, *divmod(side, 256), *divmod(side, 256), 1, 1, 0x11, 0],  # lossless
+        0xC4: [0, *bits],
+        0xDA: [1, 1, 0, 1, 0, 0],
+    }
+    content = marker + b"\xd8"
+    for kind, values in segments.items():
+        content += marker + bytes([kind, 0, len(values) + 2, *values])
+    (tmp_path / "a.jpg").write_bytes(content + bytes(side**2 // 2) + marker + b"\xd9")
+    frame = read(tmp_path / "a.jpg", MinFace(px=400))
+    assert (frame.width, frame.height, frame.shrunk) == (side, side, 1)
+    assert np.all(frame.rgb() == 128)
 
 
 def test_sixteen_bits_are_scaled(tmp_path):
