@@ -1,10 +1,10 @@
 """Classes and probabilities of the fastest backend against torch in fp32, on the same crops.
 
-    python -m benchmarks.backend_parity --media DIR [--every 3]
+    python -m benchmarks.backend_parity --media DIR [--every 3] [--precision auto]
 
 Faces are those of all photos and of every third frame of all videos in the folder, found by torch
-in fp32. What is compared is what a user's options choose here: OpenVINO where it is installed, int8
-or bf16 where the CPU is faster by it.
+in fp32. What is compared is what a user's options choose here: OpenVINO where it is installed, and
+by default int8 or bf16 where the CPU is faster by it.
 """
 
 import argparse
@@ -35,8 +35,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--media", type=Path, required=True)
     parser.add_argument("--every", type=int, default=3, help="look at every Nth frame of a video")
+    parser.add_argument("--precision", type=Precision, default=Precision.AUTO, choices=Precision)
     args = parser.parse_args()
-    exact, fast = EmotionClassifier(choose_runtime("cpu")), serving_runtime("cpu")
+    exact = EmotionClassifier(choose_runtime("cpu"))
+    fast = serving_runtime("cpu", args.precision)
     crops = np.concatenate([*_crops(args.media, exact, every=args.every)])
     wanted = exact.classify_crops(crops).probabilities
     got = EmotionClassifier(fast).classify_crops(crops).probabilities

@@ -7,7 +7,7 @@ from benchmarks.speed.claims import Claim, claims, in_words
 from benchmarks.speed.floor import Breakdown, Step, breakdown
 from benchmarks.speed.protocol import Answer
 from benchmarks.speed.results import Results, median
-from benchmarks.speed.subjects import SUBJECTS, VARIANT_TITLES
+from benchmarks.speed.subjects import PEERS, SUBJECTS, VARIANT_TITLES
 
 CLIPS = {
     "talking": "talking_720p.mp4, one face",
@@ -208,6 +208,20 @@ def _floor_sentences(results: Results, clip: str, found: Breakdown) -> Iterator[
     yield f"is in “{worst.name}”. Threads work side by side and wait for a core within their"
     yield f"steps, which sum up to {sum(step.ms for step in found.steps):.2f} ms;"
     yield f"the processor works {found.cpu_ms:.2f} ms a frame, on all cores together."
+    yield from _at_the_floor(results, clip, found)
+
+
+def _at_the_floor(results: Results, clip: str, found: Breakdown) -> Iterator[str]:
+    """What would be reached if all that is not the floor took no time."""
+    frames_s = 1000 / found.floor_ms
+    reached = [
+        f"{frames_s / theirs:.1f} × {subject.title}"
+        for subject in PEERS
+        if subject.is_slow and (theirs := results.rate(clip, subject.name))
+    ]
+    yield f"At the floor it would be {frames_s:.0f} frames/s"
+    yield f"({'; '.join(reached)})." if reached else "."
+    yield "[TRIED.md](TRIED.md) has finer steps, before and after, and what was tried against them."
 
 
 def _curves_part(results: Results) -> str:

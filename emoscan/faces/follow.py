@@ -6,7 +6,8 @@ frames between them at once; one that only the first shows is followed forward f
 frame, one that only the second shows, backward. O-Net, the last network of the cascade, has the
 last word on every box: whether there is a face, and where exactly. Where a face comes or goes, it
 would see it for longer than the whole cascade does: there it has to be surer, R-Net has to agree,
-and where either is not the face is gone.
+and where either is not the face is gone. A frame on which a face is lost that both key frames show
+goes through the whole cascade after all.
 """
 
 import math
@@ -261,9 +262,16 @@ class FaceFollower:
             for row in np.flatnonzero(self._is_seen(pictures, looks, seen)):
                 strand, place, _ = looks[row]
                 strand.see(place, seen[row : row + 1])
-        found = {place: self._faces(place, span) for span in spans for place in span.inside}
+        lost = [place for span in spans for place in span.inside if span.loses_at(place)]
+        detected = self._detector.detect_frames([frames[place] for place in lost]) if lost else []
+        found = {
+            place: self._faces(place, span)
+            for span in spans
+            for place in span.inside
+            if place not in lost
+        }
         settled = self._detector.settled([pictures[place] for place in found], [*found.values()])
-        return dict(zip(found, settled, strict=True))
+        return dict(zip([*found, *lost], [*settled, *detected], strict=True))
 
     def _is_seen(
         self, pictures: Sequence[Sized], looks: Sequence[Look], seen: Candidates

@@ -17,6 +17,9 @@ from emoscan.types import Faces
 # How far from its last place a face is looked for whose motion is not known, in shares of its
 # sides: O-Net finds one that has moved by a fifth of its width by itself.
 SEARCH = 0.35
+# A face is astray that is found further from its line, in shares of its height. In the crowd of
+# `benchmarks.speed` one in a hundred is a fifth away, none a quarter.
+ASTRAY = 0.3
 UNKNOWN = np.full(2, np.nan, np.float32)
 DIRECTIONS = np.array([(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)], np.float32)
 
@@ -37,9 +40,9 @@ class Key:
 class Strand:
     """One face in the frames `inside` two key frames, of which one or both show it.
 
-    `line` holds where it is expected, `boxes` where it is known to be, and `found` what O-Net
-    said of it there, each by place. `motion` is that on the first key frame. `shown_once` says
-    that one of the two key frames shows it, and not the other.
+    `line` holds where it is expected if both show it, `boxes` where it is known to be, and `found`
+    what O-Net said of it there, each by place. `motion` is that on the first key frame.
+    `shown_once` says that one of the two key frames shows it, and not the other.
     """
 
     inside: range
@@ -48,6 +51,7 @@ class Strand:
     line: dict[int, Boxes] = field(default_factory=dict)
     found: dict[int, Candidates] = field(default_factory=dict)
     shown_once: bool = False
+    _looked_along: bool = False
     _stepped_to: set[int] = field(default_factory=set)
     _looked_twice: set[int] = field(default_factory=set)
 
@@ -56,15 +60,21 @@ class Strand:
 
         One that a single key frame shows and that is lost is looked for once more, where it was.
         """
-        if self.line:
-            looks, self.line = list(self.line.items()), {}
-            return looks
+        if self.line and not self._looked_along:
+            self._looked_along = True
+            return list(self.line.items())
         steps = [(place, place + by) for place in self.boxes for by in (1, -1)]
         steps = [(place, to) for place, to in steps if self._is_open(to)]
         self._stepped_to |= {to for _, to in steps}
         if self.shown_once and not steps:
             return self._second_looks()
         return [(to, box) for place, to in steps for box in self._expected(place, to)]
+
+    def is_lost_at(self, place: int) -> bool:
+        """Whether both key frames show it, and it was not found there, or found astray."""
+        if self.shown_once:
+            return False
+        return place not in self.found or _distance(self.line[place], self.boxes[place]) > ASTRAY
 
     def see(self, place: int, candidate: Candidates) -> None:
         """O-Net found the face at this place; the surest of several looks counts."""
@@ -112,6 +122,10 @@ class Span:
     surprises: list[float]
     unmatched: int
     motions: Boxes
+
+    def loses_at(self, place: int) -> bool:
+        """Whether a face that both key frames show was not seen there, or not where it may be."""
+        return any(strand.is_lost_at(place) for strand in self.strands)
 
     @classmethod
     def between(cls, first: Key, last: Key, motions: Boxes) -> "Span":

@@ -62,7 +62,7 @@ class TrueDetector:
     """Finds the faces of `truth`, but on `blind` frames; a second look sees them within reach.
 
     Its reach is that of O-Net: a fifth of the side. It gives them this `score`, and confirms them
-    but on `unconfirmed` frames.
+    but on `unconfirmed` frames. On `unseen` ones it sees none.
     """
 
     threshold = 0.7
@@ -73,6 +73,7 @@ class TrueDetector:
         *,
         blind: Sequence[int] = (),
         unconfirmed: Sequence[int] = (),
+        unseen: Sequence[int] = (),
         score: float = 0.99,
         works_ahead: bool = False,
         threads: bool = False,
@@ -83,6 +84,7 @@ class TrueDetector:
         self.truth = truth
         self.blind = blind
         self.unconfirmed = unconfirmed
+        self.unseen = unseen
         self.score = score
         self.asked: list[int] = []
         self.detected: list[int] = []
@@ -112,7 +114,8 @@ class TrueDetector:
         self.looks += len(guesses)
         found, scores = guesses.copy(), np.zeros(len(guesses), np.float32)
         for row, (place, guess) in enumerate(zip(frames, guesses, strict=True)):
-            for box in boxes_at(self.truth(index_of(pictures[place]))):
+            index = index_of(pictures[place])
+            for box in boxes_at([] if index in self.unseen else self.truth(index)):
                 if np.abs(box - guess).max() <= SIDE_PX / 5:
                     found[row], scores[row] = box, self.score
         sides = guesses[:, 2:] - guesses[:, :2] + 1
@@ -245,6 +248,33 @@ def test_who_comes_or_goes_has_to_be_surer(score: float, follows: bool) -> None:
     found = follow(detector, [frame(index) for index in range(22)], 10)
     counts = [len(looked.faces) for looked in found if isinstance(looked, LookedAt)]
     assert counts[2:9] + counts[10:19] == [2 * follows] * 16
+
+
+def test_frames_on_which_a_face_of_both_key_frames_is_lost_go_through_the_whole_detector() -> None:
+    detector = TrueDetector(STILL, unseen=[13, 14])
+    found = follow(detector, [frame(index) for index in range(22)], 10)
+    assert max(errors_px(found, STILL)) < 0.01
+    assert sorted(detector.detected) == [0, 1, 9, 13, 14, 19, 21]
+    followed = [bool(looked.faces.followed.all()) for looked in found]
+    assert [index for index, is_so in enumerate(followed) if not is_so] == sorted(detector.detected)
+
+
+def test_so_do_frames_on_which_it_is_found_astray() -> None:
+    """Between two key frames it moves 50 px away and back: 18 are three tenths of its height."""
+
+    def truth(index: int) -> list[tuple[float, float]]:
+        return [(100.0, 100.0 + 10 * max(0, 5 - abs(14 - index)))]
+
+    detector = TrueDetector(truth)
+    found = follow(detector, [frame(index) for index in range(22)], 10)
+    assert max(errors_px(found, truth)) < 0.01
+    assert sorted(detector.detected) == [0, 1, 9, 11, 12, 13, 14, 15, 16, 17, 19, 21]
+
+
+def test_who_goes_for_good_costs_no_look_of_the_whole_detector() -> None:
+    detector = TrueDetector(STILL, blind=range(12, 40), unseen=range(14, 40))
+    follow(detector, [frame(index) for index in range(22)], 10)
+    assert detector.detected == [0, 1, 9, 19, 21]
 
 
 def test_who_stops_and_goes_is_followed() -> None:
