@@ -7,7 +7,7 @@ frame, one that only the second shows, backward. O-Net, the last network of the 
 last word on every box: whether there is a face, and where exactly. Where a face comes or goes, it
 would see it for longer than the whole cascade does: there it has to be surer, R-Net has to agree,
 and where either is not the face is gone. A frame on which a face is lost that both key frames show
-goes through the whole cascade after all.
+goes through the whole cascade after all, and so does one that shows something which neither does.
 """
 
 import math
@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from itertools import repeat
+from itertools import pairwise, repeat
 from queue import SimpleQueue
 from typing import NamedTuple
 
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from emoscan.ahead import read_ahead
 from emoscan.faces.candidates import Candidates, joined, moved
 from emoscan.faces.cascade import Sized
+from emoscan.faces.changes import is_cut_between, newest
 from emoscan.faces.mtcnn import FaceDetector
 from emoscan.faces.strands import (
     Key,
@@ -55,6 +56,10 @@ FIRST_STRIDE = 5
 # times, some to whole milliseconds: by less than the second of these.
 MAX_SPAN_S, ROUNDED_S = 0.5, 2e-3
 
+# In spans of so many frames somebody may come and go; the frame that shows most of what neither end
+# shows is a key frame, too.
+LEAST_LONG_SPAN = 8
+
 # How far faces may move from one key frame to the next, in shares of their heights, and how many
 # of them may be seen on one of the two alone.
 MAX_SHIFT = 0.5
@@ -62,9 +67,6 @@ MAX_UNMATCHED = 0.2
 
 # O-Net may doubt a face that one key frame alone shows less, by this factor, than any other.
 DOUBT = 2 / 3
-
-# Between two frames whose levels differ by more in the mean, of 255, there is a cut.
-CUT_LEVELS = 30.0
 
 Item = Frame | Unreadable
 
@@ -366,8 +368,8 @@ def key_places(
     """Which frames of a block are key frames, and whether nothing before them counts.
 
     These are each `stride`-th and the last one, the first one after MAX_SPAN_S, those on both
-    sides of a cut and, to tell how faces move, the one behind. `last` is the key frame before the
-    block, if there is one.
+    sides of a cut and, to tell how faces move, the one behind, and those that show somebody who
+    comes and goes. `last` is the key frame before the block, if there is one.
     """
     keys: dict[int, bool] = {}
     key, key_s, starts, before = -1, last.time_s if last else None, False, last
@@ -381,19 +383,23 @@ def key_places(
             keys[place] = starts
             key, key_s = place, time_s
         before = frame
-    return list(keys.items())
+    return _with_newcomers(frames, last, keys)
 
 
-def is_cut_between(before: Frame, after: Frame) -> bool:
-    """Whether the picture changes altogether from one frame to the next."""
-    if (before.width, before.height) != (after.width, after.height):
-        return True
-    return float(np.abs(_thumbnail(before) - _thumbnail(after)).mean()) > CUT_LEVELS
-
-
-def _thumbnail(frame: Frame) -> NDArray[np.float32]:
-    """(h, w, 3), of every second pixel of a sample each way: a cut shows in few."""
-    return frame.sample()[::2, ::2].astype(np.float32)
+def _with_newcomers(
+    frames: Sequence[Frame], last: Frame | None, keys: dict[int, bool]
+) -> list[tuple[int, bool]]:
+    """The key frames, and in long spans the frame that shows what neither end shows."""
+    ends = ([] if last is None else [-1]) + list(keys)
+    new: dict[int, bool] = {}
+    for first, end in pairwise(ends):
+        if end - first >= LEAST_LONG_SPAN:
+            its = last if first < 0 else frames[first]
+            assert its is not None
+            place = newest(frames[first + 1 : end], its, frames[end])
+            if place is not None:
+                new[first + 1 + place] = False
+    return sorted((keys | new).items())
 
 
 def next_stride(stride: int, spans: Sequence[Span]) -> int:

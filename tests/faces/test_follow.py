@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from skimage.data import astronaut
 
 from emoscan.faces.candidates import Candidates
+from emoscan.faces.changes import is_cut_between
 from emoscan.faces.follow import (
     AHEAD_FRAMES,
     BLOCK_FRAMES,
@@ -22,7 +23,6 @@ from emoscan.faces.follow import (
     Detected,
     FaceFollower,
     LookedAt,
-    is_cut_between,
     key_places,
     next_stride,
 )
@@ -306,6 +306,45 @@ def test_a_cut_ends_what_is_followed() -> None:
     assert {13, 14, 15} <= set(detector.detected)
 
 
+HERE, SHORTLY = (100.0, 100.0), range(12, 18)
+
+
+def visit(index: int) -> list[tuple[float, float]]:
+    """Somebody who is there for a fifth of a second, between two key frames, beside another."""
+    return [HERE, (400.0, 200.0)] if index in SHORTLY else [HERE]
+
+
+def visited(index: int, *, level: int = 230, share: float = 1.0) -> Frame:
+    """A frame with a patch where the visitor is, of a face's size or a share of that."""
+    pixels = frame(index).rgb().copy()
+    if index in SHORTLY:
+        half = round(SIDE_PX * share / 2)
+        pixels[200 - half : 200 + half, 400 - half : 400 + half] = level
+    return replace(frame(index), picture=ArrayPicture(pixels))
+
+
+@pytest.mark.parametrize("stride", [10, 15])
+def test_who_is_there_between_two_key_frames_alone_is_found(stride: int | None) -> None:
+    detector = TrueDetector(visit)
+    found = follow(detector, [visited(index) for index in range(40)], stride)
+    assert max(errors_px(found, visit)) < 0.01
+    assert len(set(detector.detected) & set(SHORTLY)) == 1
+
+
+@pytest.mark.parametrize("how", [{"level": 150}, {"share": 0.4}])
+def test_what_changes_a_little_or_is_small_costs_no_look_of_the_whole_detector(how) -> None:
+    detector = TrueDetector(visit)
+    follow(detector, [visited(index, **how) for index in range(40)], 10)
+    assert not set(detector.detected) & set(SHORTLY)
+
+
+def test_short_spans_need_no_further_key_frame() -> None:
+    with_visitor, without = TrueDetector(visit), TrueDetector(visit)
+    follow(with_visitor, [visited(index) for index in range(40)], 7)
+    follow(without, [frame(index) for index in range(40)], 7)
+    assert with_visitor.detected == without.detected
+
+
 def test_cuts_are_told_from_noise_and_from_movement() -> None:
     random = np.random.default_rng(0)
     noise = random.normal(0, 12, (HEIGHT_PX, WIDTH_PX, 3))
@@ -394,7 +433,8 @@ def test_moving_portraits_are_followed_as_they_are_detected() -> None:
     detector = FaceDetector(choose_runtime("cpu"), min_face=MinFace(px=40))
     whole = [looked for block in FaceFollower(detector, stride=1).find(frames) for looked in block]
     some = [looked for block in FaceFollower(detector, stride=10).find(frames) for looked in block]
-    assert sum(bool(looked.faces.followed.any()) for looked in some) == 8
+    # Of twelve frames four are key frames, and the one that shows most of what neither end shows.
+    assert sum(bool(looked.faces.followed.any()) for looked in some) == 7
     for one, other in zip(whole, some, strict=True):
         assert len(one.faces) == len(other.faces) == 1
         assert one.faces.boxes[0] == pytest.approx(other.faces.boxes[0], abs=5)
