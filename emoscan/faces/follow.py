@@ -56,9 +56,9 @@ FIRST_STRIDE = 5
 # times, some to whole milliseconds: by less than the second of these.
 MAX_SPAN_S, ROUNDED_S = 0.5, 2e-3
 
-# In spans of so many frames somebody may come and go; the frame that shows most of what neither end
-# shows is a key frame, too.
-LEAST_LONG_SPAN = 8
+# In spans of so many frames somebody may come and go: there the frame that shows most of what
+# neither end shows is a key frame, too.
+LONG_SPAN_FRAMES = 8
 
 # How far faces may move from one key frame to the next, in shares of their heights, and how many
 # of them may be seen on one of the two alone.
@@ -390,13 +390,13 @@ def _with_newcomers(
     frames: Sequence[Frame], last: Frame | None, keys: dict[int, bool]
 ) -> list[tuple[int, bool]]:
     """The key frames, and in long spans the frame that shows what neither end shows."""
-    ends = ([] if last is None else [-1]) + list(keys)
+    ends = {place: frames[place] for place in keys}
+    if last is not None:
+        ends = {-1: last} | ends
     new: dict[int, bool] = {}
-    for first, end in pairwise(ends):
-        if end - first >= LEAST_LONG_SPAN:
-            its = last if first < 0 else frames[first]
-            assert its is not None
-            place = newest(frames[first + 1 : end], its, frames[end])
+    for (first, before), (end, after) in pairwise(ends.items()):
+        if end - first >= LONG_SPAN_FRAMES:
+            place = newest(frames[first + 1 : end], before, after)
             if place is not None:
                 new[first + 1 + place] = False
     return sorted((keys | new).items())
