@@ -4,9 +4,9 @@
 
 Faces are counted in the folder's JPEGs and in every eighth frame of its videos as such, classes of
 those that are as large as asked for; what is found in pictures that were read whole counts as
-right. Beside it stands what changes where one row and one column are cut off. Photos a second are
-those of the JPEGs enlarged until their longer side is that of a phone's photo, with a little noise,
-read either way in turns; loading the networks is left out.
+right. Beside it stands what changes where one row and one column are cut off and the rest is saved
+again. Photos a second are those of the JPEGs enlarged until their longer side is that of a phone's
+photo, with a little noise, read either way in turns; loading the networks is left out.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from unittest.mock import patch
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from benchmarks.backend_parity import batches
 from benchmarks.speed.quality import compare_tables
@@ -127,7 +127,8 @@ def _as_they_are(media: Path, folder: Path) -> Sequence[MediaFile]:
 def _cut(files: Sequence[MediaFile], folder: Path) -> Sequence[MediaFile]:
     for file in files:
         with Image.open(file.path) as image:
-            less = image.convert("RGB").crop((1, 1, *image.size))
+            upright = ImageOps.exif_transpose(image).convert("RGB")
+        less = upright.crop((1, 1, *upright.size))
         less.save(folder / file.path.name, quality=FRAME_QUALITY)
     return _photos(folder)
 
@@ -136,9 +137,10 @@ def _large(media: Path, folder: Path, *, side_px: int) -> Sequence[MediaFile]:
     random = np.random.default_rng(0)
     for path in sorted(media.glob("*.jpg")):
         with Image.open(path) as image:
-            share = side_px / max(image.size)
-            size = (round(image.width * share), round(image.height * share))
-            large = np.asarray(image.convert("RGB").resize(size, Image.Resampling.LANCZOS))
+            upright = ImageOps.exif_transpose(image).convert("RGB")
+        share = side_px / max(upright.size)
+        size = (round(upright.width * share), round(upright.height * share))
+        large = np.asarray(upright.resize(size, Image.Resampling.LANCZOS))
         noise = random.normal(0, NOISE_LEVELS, (*large.shape[:2], 1))
         noisy: NDArray[np.uint8] = (large + noise).clip(0, 255).astype(np.uint8)
         Image.fromarray(noisy).save(folder / path.name, quality=LARGE_QUALITY)

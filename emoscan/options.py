@@ -223,14 +223,16 @@ class ScanOptions:
     )
     min_face: MinFace = option(
         MinFace(px=40),
-        "Smallest face: pixels, or a share of the frame's height such as 5%.",
+        "Smallest face: pixels, or a share of the frame's height such as 5%. From 256 pixels on, "
+        "JPEGs are read smaller.",
         parse=parse_min_face,
         metavar="SIZE",
     )
     detector_stride: int | None = option(
         None,
-        "Detect on every Nth frame, or the first after 0.5 s, and follow between; 1: on every "
-        "frame, misses least, slower on a CPU; auto: by what moves, on a CUDA GPU 1.",
+        "Detect on every Nth frame, or the first after 0.5 s, and follow between, with some more "
+        "looks; 1: on every frame, misses least, slower on a CPU; auto: by what moves, on a CUDA "
+        "GPU 1.",
         parse=parse_stride,
         metavar="auto|N",
     )

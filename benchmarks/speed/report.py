@@ -219,8 +219,8 @@ def _at_the_floor(results: Results, clip: str, found: Breakdown) -> Iterator[str
         for subject in PEERS
         if subject.is_slow and (theirs := results.rate(clip, subject.name))
     ]
-    yield f"At the floor it would be {frames_s:.0f} frames/s"
-    yield f"({'; '.join(reached)})." if reached else "."
+    beside = f" ({'; '.join(reached)})" if reached else ""
+    yield f"At the floor it would be {frames_s:.0f} frames/s{beside}."
     yield "[TRIED.md](TRIED.md) has finer steps, before and after, and what was tried against them."
 
 

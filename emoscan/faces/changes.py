@@ -10,9 +10,9 @@ from emoscan.types import Frame
 # Between two frames whose levels differ by more in the mean, of 255, there is a cut.
 CUT_LEVELS = 30.0
 
-# Where a square of so much of the height differs by as much in the mean, there is something new.
-# The hands and the head of who talks to the camera change less within half a second (at most 27
-# levels in three clips); who walks through the picture changes more.
+# Where a square of so much of the shorter side differs by as much in the mean, there is something
+# new. The hands and the head of who talks to the camera mostly change less within half a second (27
+# levels and less in three clips, but for once); who walks through the picture changes more.
 NEW_SHARE, NEW_LEVELS = 1 / 7, 30.0
 
 
@@ -25,7 +25,7 @@ def is_cut_between(before: Frame, after: Frame) -> bool:
     return float(np.abs(levels[0] - levels[1]).mean()) > CUT_LEVELS
 
 
-def newest(between: Sequence[Frame], first: Frame, last: Frame) -> int | None:
+def most_unlike_both(between: Sequence[Frame], first: Frame, last: Frame) -> int | None:
     """Which of some frames shows most that neither of two others shows; None: all show little.
 
     All are of one size.

@@ -1,4 +1,4 @@
-"""Faces of a video: the whole cascade on key frames, between them O-Net alone.
+"""Faces of a video: the whole cascade on key frames, between them little else than O-Net.
 
 Most frames of a video show the faces of the frame before, a little elsewhere. A face that two
 neighbouring key frames show is looked for on the straight line between its two places, in all
@@ -6,8 +6,9 @@ frames between them at once; one that only the first shows is followed forward f
 frame, one that only the second shows, backward. O-Net, the last network of the cascade, has the
 last word on every box: whether there is a face, and where exactly. Where a face comes or goes, it
 would see it for longer than the whole cascade does: there it has to be surer, R-Net has to agree,
-and where either is not the face is gone. A frame on which a face is lost that both key frames show
-goes through the whole cascade after all, and so does one that shows something which neither does.
+and where either is not the face is gone. Between two key frames one frame on which a face is lost
+that both show goes through the whole cascade after all, and one that shows what neither of them
+shows: who is found there is followed both ways.
 """
 
 import math
@@ -27,7 +28,7 @@ from numpy.typing import NDArray
 from emoscan.ahead import read_ahead
 from emoscan.faces.candidates import Candidates, joined, moved
 from emoscan.faces.cascade import Sized
-from emoscan.faces.changes import is_cut_between, newest
+from emoscan.faces.changes import is_cut_between, most_unlike_both
 from emoscan.faces.mtcnn import FaceDetector
 from emoscan.faces.strands import (
     Key,
@@ -56,9 +57,9 @@ FIRST_STRIDE = 5
 # times, some to whole milliseconds: by less than the second of these.
 MAX_SPAN_S, ROUNDED_S = 0.5, 2e-3
 
-# In spans of so many frames somebody may come and go: there the frame that shows most of what
-# neither end shows is a key frame, too.
-LONG_SPAN_FRAMES = 8
+# Between key frames that lie so far apart somebody may come and go: what neither of them shows is
+# looked for.
+LONG_SPAN_S = 0.25
 
 # How far faces may move from one key frame to the next, in shares of their heights, and how many
 # of them may be seen on one of the two alone.
@@ -94,11 +95,12 @@ Detect = Callable[[Sequence[Frame]], list[Faces]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detected:
-    """A block, its key frames with what the whole cascade finds there, and whether it starts a
-    segment."""
+    """A block, its key frames with what the whole cascade finds there, what it finds by further
+    looks at places between them, and whether it starts a segment."""
 
     items: list[Item]
     keys: list[Key]
+    looks: dict[int, Faces]
     starts: bool
 
 
@@ -204,7 +206,7 @@ class FaceFollower:
                 self._start_anew()
             spans = self._spans(block)
             strides.put(self._stride)
-            return look_at(block.items, partial(self._faces_of, block.keys, spans))
+            return look_at(block.items, partial(self._faces_of, block, spans))
 
         with closing(blocks):
             yield from map(followed, blocks)  # unlike a loop, it keeps no block until the next one
@@ -221,18 +223,20 @@ class FaceFollower:
     def _spans(self, block: Detected) -> list[Span]:
         """Those between the block's key frames and the one before; they choose the next stride."""
         before = [] if self._last_faces is None else [Key(-1, False, self._last_faces)]
-        spans = list(spans_between([*before, *block.keys], self._motions)) if block.keys else []
+        keys = [*before, *block.keys]
+        spans = [*spans_between(keys, self._motions, looks=block.looks)] if block.keys else []
         if block.keys and not self._fixed:
             self._stride = next_stride(self._stride, spans)
         return spans
 
     def _faces_of(
-        self, keys: Sequence[Key], spans: Sequence[Span], frames: Sequence[Frame]
+        self, block: Detected, spans: Sequence[Span], frames: Sequence[Frame]
     ) -> list[Faces]:
         """The block's, whose last frame is a key frame, to go on from."""
-        found = {key.place: key.faces for key in keys} | self._follow(frames, spans)
+        found = {key.place: key.faces for key in block.keys} | self._follow(frames, spans)
+        found |= block.looks
         faces = [found[place] for place in range(len(frames))]
-        self._keep_last(faces, spans, starts=keys[-1].starts)
+        self._keep_last(faces, spans, starts=block.keys[-1].starts)
         return faces
 
     def _keep_last(
@@ -254,7 +258,15 @@ class FaceFollower:
     def _follow(self, frames: Sequence[Frame], spans: Sequence[Span]) -> dict[int, Faces]:
         """The faces on all frames inside the spans, by their places."""
         pictures = self._detector.pictures(frames)
-        strands = [strand for span in spans for strand in span.strands]
+        self._look_along(pictures, [strand for span in spans for strand in span.strands])
+        found = {place: self._faces(place, span) for span in spans for place in span.inside}
+        settled = self._detector.settled([pictures[place] for place in found], [*found.values()])
+        lost = [place for span in spans if (place := span.lost_place()) is not None]
+        detected = self._detector.detect_frames([frames[place] for place in lost]) if lost else []
+        return dict(zip(found, settled, strict=True)) | dict(zip(lost, detected, strict=True))
+
+    def _look_along(self, pictures: Sequence[Sized], strands: Sequence[Strand]) -> None:
+        """Look wherever the strands lead, until none leads any further."""
         while looks := _next_looks(strands):
             seen = self._detector.look_again(
                 pictures,
@@ -264,16 +276,6 @@ class FaceFollower:
             for row in np.flatnonzero(self._is_seen(pictures, looks, seen)):
                 strand, place, _ = looks[row]
                 strand.see(place, seen[row : row + 1])
-        lost = [place for span in spans for place in span.inside if span.loses_at(place)]
-        detected = self._detector.detect_frames([frames[place] for place in lost]) if lost else []
-        found = {
-            place: self._faces(place, span)
-            for span in spans
-            for place in span.inside
-            if place not in lost
-        }
-        settled = self._detector.settled([pictures[place] for place in found], [*found.values()])
-        return dict(zip([*found, *lost], [*settled, *detected], strict=True))
 
     def _is_seen(
         self, pictures: Sequence[Sized], looks: Sequence[Look], seen: Candidates
@@ -303,12 +305,14 @@ def _detected(blocks: Iterable["_Block"], detect: Detect) -> Generator[Detected]
     last: Frame | None = None
     for block in blocks:
         frames = [item for item in block.items if isinstance(item, Frame)]
-        places = key_places(frames, None if block.starts else last, stride=block.stride)
-        found = detect([frames[place] for place, _ in places])
-        keys = [Key(*place, its) for place, its in zip(places, found, strict=True)]
-        last = frames[-1] if frames else None if block.starts else last
-        yield Detected(block.items, keys, block.starts)
-        del block, frames  # or they would be kept until the next block is whole
+        before = None if block.starts else last
+        starts = dict(key_places(frames, before, stride=block.stride))
+        places = [*starts, *newcomer_places(frames, before, starts)]
+        found = dict(zip(places, detect([frames[place] for place in places]), strict=True))
+        keys = [Key(place, starts[place], found.pop(place)) for place in starts]
+        last = frames[-1] if frames else before
+        yield Detected(block.items, keys, found, block.starts)
+        del block, frames, before  # or they would be kept until the next block is whole
 
 
 class _Limits(NamedTuple):
@@ -368,8 +372,8 @@ def key_places(
     """Which frames of a block are key frames, and whether nothing before them counts.
 
     These are each `stride`-th and the last one, the first one after MAX_SPAN_S, those on both
-    sides of a cut and, to tell how faces move, the one behind, and those that show somebody who
-    comes and goes. `last` is the key frame before the block, if there is one.
+    sides of a cut and, to tell how faces move, the one behind. `last` is the key frame before the
+    block, if there is one.
     """
     keys: dict[int, bool] = {}
     key, key_s, starts, before = -1, last.time_s if last else None, False, last
@@ -383,23 +387,24 @@ def key_places(
             keys[place] = starts
             key, key_s = place, time_s
         before = frame
-    return _with_newcomers(frames, last, keys)
+    return list(keys.items())
 
 
-def _with_newcomers(
-    frames: Sequence[Frame], last: Frame | None, keys: dict[int, bool]
-) -> list[tuple[int, bool]]:
-    """The key frames, and in long spans the frame that shows what neither end shows."""
+def newcomer_places(
+    frames: Sequence[Frame], last: Frame | None, keys: Iterable[int]
+) -> Iterator[int]:
+    """Between key frames that lie far apart, the frame that shows what neither does, if any.
+
+    `last` is the key frame before the block, if there is one.
+    """
     ends = {place: frames[place] for place in keys}
     if last is not None:
         ends = {-1: last} | ends
-    new: dict[int, bool] = {}
     for (first, before), (end, after) in pairwise(ends.items()):
-        if end - first >= LONG_SPAN_FRAMES:
-            place = newest(frames[first + 1 : end], before, after)
+        if (after.time_s or 0) - (before.time_s or 0) >= LONG_SPAN_S:
+            place = most_unlike_both(frames[first + 1 : end], before, after)
             if place is not None:
-                new[first + 1 + place] = False
-    return sorted((keys | new).items())
+                yield first + 1 + place
 
 
 def next_stride(stride: int, spans: Sequence[Span]) -> int:

@@ -4,9 +4,10 @@ Boxes are (4,) x0 y0 x1 y1 in px; places are those of frames in a block; motions
 frame, NaN where nothing is known.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from types import MappingProxyType
 
 import numpy as np
 
@@ -21,6 +22,7 @@ SEARCH = 0.35
 # `benchmarks.speed` one in a hundred is a fifth away, none a quarter.
 ASTRAY = 0.3
 UNKNOWN = np.full(2, np.nan, np.float32)
+NO_LOOKS: Mapping[int, Faces] = MappingProxyType({})
 DIRECTIONS = np.array([(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)], np.float32)
 
 
@@ -123,13 +125,22 @@ class Span:
     unmatched: int
     motions: Boxes
 
-    def loses_at(self, place: int) -> bool:
-        """Whether a face that both key frames show was not seen there, or not where it may be."""
-        return any(strand.is_lost_at(place) for strand in self.strands)
+    def lost_place(self) -> int | None:
+        """Where a face that both key frames show was not seen, or astray: the middle of it.
+
+        One, whatever is lost: what is hidden for long would cost more than it is worth.
+        """
+        lost = [place for place in self.inside if any(s.is_lost_at(place) for s in self.strands)]
+        return lost[len(lost) // 2] if lost else None
 
     @classmethod
-    def between(cls, first: Key, last: Key, motions: Boxes) -> "Span":
-        """Tell which face of the first key frame is which of the last; (N, 2) motions of these."""
+    def between(
+        cls, first: Key, last: Key, motions: Boxes, *, looks: Mapping[int, Faces] = NO_LOOKS
+    ) -> "Span":
+        """Tell which face of the first key frame is which of the last; (N, 2) motions of these.
+
+        `looks` are what the whole cascade sees at some places, of which those inside count.
+        """
         inside, steps = range(first.place + 1, last.place), last.place - first.place
         before, after = first.faces.boxes, last.faces.boxes
         led_to = before + np.tile(np.nan_to_num(motions), 2) * np.float32(steps)
@@ -152,18 +163,36 @@ class Span:
             Strand(inside, {first.place: before[a]}, motions[a], shown_once=True) for a in gone
         ]
         strands += [Strand(inside, {last.place: after[b]}, UNKNOWN, shown_once=True) for b in come]
+        strands += [
+            strand
+            for place in inside
+            if place in looks
+            for strand in _newcomers(place, looks[place], inside, strands)
+        ]
         surprises = [_distance(led_to[a], after[b]) for a, b in pairs]
         return cls(inside, strands, surprises, len(gone) + len(come), now)
 
 
-def spans_between(keys: Sequence[Key], motions: Boxes) -> Iterator[Span]:
+def _newcomers(
+    place: int, faces: Faces, inside: range, strands: Sequence[Strand]
+) -> Iterator[Strand]:
+    """Those of a look's faces to which no line leads."""
+    lines = np.array([its.line[place] for its in strands if its.line], np.float32).reshape(-1, 4)
+    known = [face for _, face in nearest_pairs(lines, lines, faces.boxes)]
+    for face in _rest(len(faces), known):
+        yield Strand(inside, {place: faces.boxes[face]}, UNKNOWN, shown_once=True)
+
+
+def spans_between(
+    keys: Sequence[Key], motions: Boxes, *, looks: Mapping[int, Faces] = NO_LOOKS
+) -> Iterator[Span]:
     """The spans of a block; `motions` (N, 2) are those of the first key frame's faces."""
     motions = unknown_motions(len(keys[0].faces)) if keys[0].starts else motions
     for first, last in pairwise(keys):
         if last.starts:
             motions = unknown_motions(len(last.faces))
         else:
-            span = Span.between(first, last, motions)
+            span = Span.between(first, last, motions, looks=looks)
             motions = span.motions
             yield span
 

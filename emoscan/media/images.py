@@ -72,8 +72,8 @@ def _read(file: MediaFile, min_face: MinFace | None) -> tuple[Pixels, int]:
         shrunk = _shrink(image, min_face)
         try:
             image.load()
-        except Exception:
-            if shrunk == 1:
+        except Exception as error:
+            if shrunk == 1 or isinstance(error, MemoryError):
                 raise
             return _read(file, None)  # lossless JPEGs, say, have no smaller picture
         ImageOps.exif_transpose(image, in_place=True)  # else it copies what needs no turning
@@ -84,15 +84,22 @@ def _shrink(image: Image.Image, min_face: MinFace | None) -> int:
     """Have a JPEG decoded smaller; gives by what factor, 1 for other formats and small faces."""
     if min_face is None or not isinstance(image, JpegImageFile):
         return 1
-    orientation = image.getexif().get(ExifTags.Base.Orientation)
-    least_px = min_face.in_px(image.width if orientation in ON_THEIR_SIDES else image.height)
-    most = min(least_px / SHRUNK_FACE_PX, *image.size)
-    factors = [by for by in SHRINKS if by <= most]
-    if orientation not in AS_STORED:  # what is left over at an edge may not come first
-        factors = [by for by in factors if image.width % by == image.height % by == 0]
-    factor = factors[0] if factors else 1
+    factor = _factor(image, min_face)
     drafted = factor > 1 and image.draft(None, (image.width // factor, image.height // factor))
     return factor if drafted else 1
+
+
+def _factor(image: Image.Image, min_face: MinFace) -> int:
+    """By how much a JPEG may be shrunk."""
+    most = min(min_face.in_px(max(image.size)) / SHRUNK_FACE_PX, *image.size)
+    factors = [by for by in SHRINKS if by <= most]
+    if factors:  # by default there are none, and nobody looks at its EXIF
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+        height_px = image.width if orientation in ON_THEIR_SIDES else image.height
+        factors = [by for by in factors if by <= min_face.in_px(height_px) / SHRUNK_FACE_PX]
+        if orientation not in AS_STORED:  # what is left over at an edge may not come first
+            factors = [by for by in factors if image.width % by == image.height % by == 0]
+    return max(factors, default=1)
 
 
 @functools.cache
