@@ -13,7 +13,7 @@ shows: who is found there is followed both ways.
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -233,8 +233,8 @@ class FaceFollower:
         self, block: Detected, spans: Sequence[Span], frames: Sequence[Frame]
     ) -> list[Faces]:
         """The block's, whose last frame is a key frame, to go on from."""
-        found = {key.place: key.faces for key in block.keys} | self._follow(frames, spans)
-        found |= block.looks
+        found = {key.place: key.faces for key in block.keys} | block.looks
+        found |= self._follow(frames, spans, looked_at=block.looks)
         faces = [found[place] for place in range(len(frames))]
         self._keep_last(faces, spans, starts=block.keys[-1].starts)
         return faces
@@ -255,14 +255,22 @@ class FaceFollower:
             self._motions = spans[-1].motions if spans else unknown_motions(len(faces[-1]))
         self._last_faces = faces[-1]
 
-    def _follow(self, frames: Sequence[Frame], spans: Sequence[Span]) -> dict[int, Faces]:
-        """The faces on all frames inside the spans, by their places."""
+    def _follow(
+        self, frames: Sequence[Frame], spans: Sequence[Span], *, looked_at: Container[int]
+    ) -> dict[int, Faces]:
+        """The faces on all frames inside the spans, by place, but where they are known already."""
         pictures = self._detector.pictures(frames)
         self._look_along(pictures, [strand for span in spans for strand in span.strands])
-        found = {place: self._faces(place, span) for span in spans for place in span.inside}
-        settled = self._detector.settled([pictures[place] for place in found], [*found.values()])
-        lost = [place for span in spans if (place := span.lost_place()) is not None]
+        lost = [its for span in spans if (its := span.lost_place()) is not None]
+        lost = [place for place in lost if place not in looked_at]
         detected = self._detector.detect_frames([frames[place] for place in lost]) if lost else []
+        found = {
+            place: self._faces(place, span)
+            for span in spans
+            for place in span.inside
+            if place not in looked_at and place not in lost
+        }
+        settled = self._detector.settled([pictures[place] for place in found], [*found.values()])
         return dict(zip(found, settled, strict=True)) | dict(zip(lost, detected, strict=True))
 
     def _look_along(self, pictures: Sequence[Sized], strands: Sequence[Strand]) -> None:
@@ -309,9 +317,10 @@ def _detected(blocks: Iterable["_Block"], detect: Detect) -> Generator[Detected]
         starts = dict(key_places(frames, before, stride=block.stride))
         places = [*starts, *newcomer_places(frames, before, starts)]
         found = dict(zip(places, detect([frames[place] for place in places]), strict=True))
-        keys = [Key(place, starts[place], found.pop(place)) for place in starts]
+        keys = [Key(place, its, found[place]) for place, its in starts.items()]
+        looks = {place: found[place] for place in places if place not in starts}
         last = frames[-1] if frames else before
-        yield Detected(block.items, keys, found, block.starts)
+        yield Detected(block.items, keys, looks, block.starts)
         del block, frames, before  # or they would be kept until the next block is whole
 
 

@@ -91,7 +91,10 @@ class FaceDetector:
         return self._start(self._cascade.of_arrays(images), min_faces_px)()
 
     def detect_frames(self, frames: Sequence[Frame]) -> list[Faces]:
-        """One Faces a frame, settled and without tracks, of faces from the `min_face` on."""
+        """One Faces a frame, settled and without tracks, of faces from the `min_face` on.
+
+        Of a frame that was read smaller they lie, in px of its picture, where the whole has them.
+        """
         return self.start_frames(frames)()
 
     def start_frames(self, frames: Sequence[Frame]) -> Callable[[], list[Faces]]:

@@ -40,11 +40,11 @@ class Key:
 
 @dataclass(slots=True, eq=False)
 class Strand:
-    """One face in the frames `inside` two key frames, of which one or both show it.
+    """One face in the frames `inside` two key frames, which one of them shows, or a look, or both.
 
     `line` holds where it is expected if both show it, `boxes` where it is known to be, and `found`
     what O-Net said of it there, each by place. `motion` is that on the first key frame.
-    `shown_once` says that one of the two key frames shows it, and not the other.
+    `shown_once` says that not both key frames show it.
     """
 
     inside: range
